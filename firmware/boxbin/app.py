@@ -1,0 +1,225 @@
+"""The bin put together: drivers feed events to the visit, its decisions move things.
+
+One task a source of events; all of them run through `_do`, which carries out what the visit
+decides, in order. A line is in flash before `written` is reported, and only then are thanks said.
+"""
+
+import asyncio
+import gc
+import sys
+
+import machine
+
+from boxbin import board, health
+from boxbin.clock import AGAIN_MS, RETRY_MS, Clock
+from boxbin.core import scale, texts
+from boxbin.core.settings import Settings
+from boxbin.core.visit import Visit
+from boxbin.drivers.button import LOOKS, Button
+from boxbin.drivers.buzzer import Buzzer
+from boxbin.drivers.display import Display, Font
+from boxbin.drivers.flap import Flap
+from boxbin.drivers.gm65 import Gm65
+from boxbin.drivers.hx711 import Hx711
+from boxbin.drivers.lamp import Lamp
+from boxbin.flash import Flash, JournalFull
+from boxbin.identity import Identity, IdentityError
+from boxbin.link import Link
+from boxbin.log import log
+from boxbin.settingsfile import load
+
+LOOK_MS = 20
+IDLE_MS = 1_000
+SETTLE_READINGS = 5  # an HX711 needs 400 ms after power-up
+
+
+class Bin:
+    """All parts of one bin and the tasks that drive them."""
+
+    def __init__(self):
+        self.identity = Identity()
+        self.settings = Settings(load())
+        self.clock = Clock()
+        self.display = Display(
+            board.DISPLAY_I2C,
+            board.DISPLAY_SCL,
+            board.DISPLAY_SDA,
+            board.DISPLAY_FREQ_HZ,
+            board.DISPLAY_ADDRESS,
+            Font(_folder() + "font.bin"),
+        )
+        self.lamp = Lamp(board.LAMP, board.LAMP_PIXELS)
+        self.buzzer = Buzzer(board.BUZZER)
+        self.flap = Flap(
+            board.FLAP_SERVO,
+            board.FLAP_SERVO_HZ,
+            board.FLAP_REED,
+            board.FLAP_SHUT_US,
+            board.FLAP_OPEN_US,
+        )
+        self.button = Button(board.BUTTON)
+        self.adc = Hx711(board.HX711_DOUT, board.HX711_SCK)
+        self.scanner = Gm65(
+            board.SCANNER_UART, board.SCANNER_TX, board.SCANNER_RX, self._scanned
+        )
+        self._say("starting", ())
+        self.scale = scale.Scale(self.settings)
+        self.flash = Flash(self.identity, self.clock)
+        self.visit = Visit(self.settings, self.identity.label_key)
+        self.link = Link(
+            self.identity, self.settings, self.clock, self.flash, self._outcome, self._health
+        )
+        self.progress = health.Progress(self.clock)
+
+    # -- decisions carried out ------------------------------------------------------------------
+
+    def _do(self, actions):
+        """Carry out what the visit decided, and what follows from that, in order."""
+        todo = list(actions)
+        while todo:
+            action = todo.pop(0)
+            if action[0] == "say":
+                self._say(action[1], action[2])
+            elif action[0] == "flap":
+                self.flap.move(action[1])
+            else:
+                todo += self._write(action[1], action[2])
+
+    def _say(self, key, arguments):
+        self.display.show(texts.rows(key, arguments))
+        self.lamp.show(texts.LAMPS[texts.lamp(key)])
+        self.buzzer.play(texts.SOUNDS[texts.sound(key)])
+
+    def _write(self, kind, fields):
+        """One line to flash; returns the actions that follow from it."""
+        now_ms = self.clock.uptime_ms()
+        try:
+            n = self.flash.append(kind, fields)
+        except JournalFull as error:
+            log("journal", error)
+            return self.visit.not_written(now_ms)
+        self.link.line_written()
+        return self.visit.written(now_ms, n) if kind == "deposit" else ()
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def _scanned(self, text):
+        unix_s = self.clock.unix_ms() // 1000
+        self._do(self.visit.scan(self.clock.uptime_ms(), text, unix_s))
+
+    def _outcome(self, n, status, points, balance):
+        self._do(self.visit.outcome(self.clock.uptime_ms(), n, status, points, balance))
+
+    def _health(self):
+        return health.describe(
+            self.clock,
+            self.flash,
+            self.link,
+            self.link.rssi(),
+            self.scanner.found,
+            self.scale.state,
+            self.visit,
+        )
+
+    # -- tasks ----------------------------------------------------------------------------------
+
+    async def _weigh(self, alive):
+        for _ in range(SETTLE_READINGS):
+            await self.adc.read()
+        while True:
+            alive()
+            raw = await self.adc.read()
+            now_ms = self.clock.uptime_ms()
+            state = self.scale.add(now_ms, raw)
+            self._do(self.visit.weigh(now_ms, state, self.scale.mass_mg))
+
+    async def _look(self, alive):
+        """Flap, button and time limits."""
+        shut = None
+        while True:
+            alive()
+            now_ms = self.clock.uptime_ms()
+            if self.flap.shut() != shut:
+                shut = not shut
+                self._do(self.visit.flap(now_ms, shut))
+            if self.button.pressed():
+                self._do(self.visit.button(now_ms))
+            wake_ms = self.visit.wake_ms()
+            if wake_ms is not None and now_ms >= wake_ms:
+                self._do(self.visit.tick(now_ms))
+            if self.visit.closed_by_journal and self.flash.has_room():
+                self._do(self.visit.journal_ready(now_ms))
+            await asyncio.sleep_ms(LOOK_MS)
+
+    async def _scan(self, alive):
+        while not await self.scanner.start():
+            alive()
+            log("scanner", "does not answer")
+            await asyncio.sleep_ms(IDLE_MS)
+        log("scanner", "ready")
+        await self.scanner.run(alive)
+
+    async def _time(self, alive):
+        while True:
+            alive()
+            wait_ms = RETRY_MS
+            if self.link.joined():
+                try:
+                    await self.clock.ask(self.identity.ntp_host, self.identity.ntp_port)
+                    wait_ms = AGAIN_MS
+                except OSError as error:
+                    log("clock", error)
+            else:
+                wait_ms = IDLE_MS
+            for _ in range(wait_ms // IDLE_MS):
+                alive()
+                await asyncio.sleep_ms(IDLE_MS)
+
+    async def _guard(self):
+        """Feed the watchdog while all tasks get on; keep the heap in one piece."""
+        watchdog = machine.WDT(timeout=health.WATCHDOG_MS)
+        while True:
+            late = self.progress.late()
+            if late:
+                log("watchdog", "no progress:", late)
+            else:
+                watchdog.feed()
+            gc.collect()
+            await asyncio.sleep_ms(health.FEED_MS)
+
+    async def run(self):
+        """Start everything; never returns."""
+        cause = health.reset_cause()
+        log("bin", self.identity.bin_id, "firmware", health.VERSION, "cause", cause)
+        self._do(self.visit.start(self.clock.uptime_ms()))
+        self._do((("line", "boot", (("fw", health.VERSION), ("cause", cause))),))
+        work = (
+            ("scale", self._weigh, 5_000),
+            ("look", self._look, 5_000),
+            ("scanner", self._scan, 20_000),
+            ("time", self._time, 30_000),
+            ("link", self.link.run, 90_000),
+        )
+        tasks = [
+            asyncio.create_task(run(self.progress.task(name, limit_ms)))
+            for name, run, limit_ms in work
+        ]
+        tasks.append(asyncio.create_task(self._guard()))
+        await asyncio.gather(*tasks)
+
+
+def _folder():
+    """Where this application lies in flash, with a slash at the end."""
+    return __file__[: __file__.rfind("/") + 1]
+
+
+def main():
+    """Run the bin. Whatever ends it is printed and the chip starts again, but a board that was
+    never provisioned, or a technician's Ctrl-C, leads to the REPL."""
+    try:
+        asyncio.run(Bin().run())
+    except IdentityError as error:
+        log("bin", "not provisioned:", error)
+    except Exception as error:  # noqa: BLE001  (whatever it is, a bin must come back)
+        sys.print_exception(error)
+        machine.reset()

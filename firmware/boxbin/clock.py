@@ -1,0 +1,87 @@
+"""Time: milliseconds since start that never wrap, and the time of day with how good it is."""
+
+import asyncio
+import socket
+import time
+
+from machine import RTC
+
+NTP_UNIX_S = 2_208_988_800  # from 1900 to 1970 (RFC 5905)
+UNIX_2000_S = 946_684_800  # MicroPython's epoch on the ESP32 is 2000
+RTC_PLAUSIBLE_S = 1_704_067_200  # 2024-01-01: before that, the RTC was never set
+GOOD_FOR_MS = 24 * 3600 * 1000
+QUERY_MS = 2_000
+AGAIN_MS = 3_600_000
+RETRY_MS = 15_000
+
+
+class Clock:
+    """`quality` is `ntp` (asked within a day), `rtc` (kept by the chip) or `none`."""
+
+    def __init__(self):
+        self._ticks = time.ticks_ms()
+        self._uptime_ms = 0
+        self._offset_ms = None
+        self._asked_ms = None
+        rtc_s = time.time() + UNIX_2000_S
+        if rtc_s >= RTC_PLAUSIBLE_S:
+            self._offset_ms = rtc_s * 1000
+
+    def uptime_ms(self):
+        """Milliseconds since start; call at least every six days."""
+        ticks = time.ticks_ms()
+        self._uptime_ms += time.ticks_diff(ticks, self._ticks)
+        self._ticks = ticks
+        return self._uptime_ms
+
+    def unix_ms(self):
+        """Unix time in ms, 0 when unknown."""
+        return 0 if self._offset_ms is None else self._offset_ms + self.uptime_ms()
+
+    @property
+    def quality(self):
+        """`ntp`, `rtc` or `none`"""
+        if self._offset_ms is None:
+            return "none"
+        if self._asked_ms is not None and self.uptime_ms() - self._asked_ms < GOOD_FOR_MS:
+            return "ntp"
+        return "rtc"
+
+    def set(self, unix_ms):
+        """Take over a time that a server told just now, and give it to the chip's RTC."""
+        self._asked_ms = self.uptime_ms()
+        self._offset_ms = unix_ms - self._asked_ms
+        t = time.gmtime(unix_ms // 1000 - UNIX_2000_S)
+        RTC().datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0))
+
+    async def ask(self, host, port):
+        """Ask an NTP server once. Raises OSError when there is no sensible answer in time."""
+        address = socket.getaddrinfo(host, port, 0, socket.SOCK_DGRAM)[0][-1]
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sent_ms = self.uptime_ms()
+            sock.sendto(b"\x1b" + bytes(47), address)
+            while self.uptime_ms() - sent_ms < QUERY_MS:
+                await asyncio.sleep_ms(20)
+                try:
+                    reply = sock.recv(48)
+                except OSError:
+                    continue  # nothing there yet
+                self._take(reply, (self.uptime_ms() - sent_ms) // 2)
+                return
+            raise OSError("no answer from %s:%d in %d ms" % (host, port, QUERY_MS))
+        finally:
+            sock.close()
+
+    def _take(self, reply, delay_ms):
+        # Byte 0: leap, version, mode 4 = server; byte 1: stratum, 0 = "ask another"; the time it
+        # was sent lies at 40, as seconds since 1900 and a binary fraction.
+        if len(reply) < 48 or reply[0] & 7 != 4 or reply[0] >> 6 == 3 or not reply[1]:
+            raise OSError("the NTP server's answer says nothing")
+        seconds = int.from_bytes(reply[40:44], "big")
+        fraction = int.from_bytes(reply[44:48], "big")
+        unix_ms = (seconds - NTP_UNIX_S) * 1000 + (fraction * 1000 >> 32) + delay_ms
+        if unix_ms < RTC_PLAUSIBLE_S * 1000:
+            raise OSError("the NTP server's answer lies in the past")
+        self.set(unix_ms)

@@ -1,0 +1,54 @@
+"""The bin's settings: every number that decides something, with its bounds, in one table.
+
+Times are ms, masses mg. Sources: carton masses and scale noise from facts/hardware.md (small
+cartons weigh 90 to 230 g, large ones up to about 1.5 kg; 26 counts/g and about 1 g of noise a
+sample with four 20 kg half bridges).
+"""
+
+# name: (default, least, most)
+TABLE = {
+    "counts_per_kg": (26_000, 1_000, 1_000_000),
+    "mass_min_mg": (40_000, 5_000, 1_000_000),
+    "mass_max_mg": (3_000_000, 100_000, 20_000_000),
+    "rise_mg": (15_000, 2_000, 200_000),  # a reading this far above the baseline is "something"
+    "light_mg": (3_000, 500, 50_000),  # a resting difference below this is "nothing"
+    "rest_ms": (800, 200, 5_000),  # how long readings must agree
+    "rest_band_mg": (8_000, 500, 100_000),  # how closely they must agree, peak to peak
+    "label_ms": (30_000, 5_000, 300_000),  # from pass (or last carton) to the next label
+    "flap_ms": (3_000, 500, 30_000),  # how long the flap may take
+    "drop_ms": (20_000, 3_000, 300_000),  # from flap open to something inside
+    "settle_ms": (6_000, 1_000, 60_000),  # from something inside to rest
+    "flap_retry_ms": (30_000, 1_000, 600_000),  # after a flap fault, before it is tried again
+    "thanks_ms": (2_000, 0, 10_000),  # thanks are read before the outcome replaces them
+    "message_ms": (4_000, 500, 30_000),  # how long a closing sentence stays
+    "receipt_ms": (5_000, 500, 60_000),  # after a batch, before it is sent again
+    "reconnect_ms": (30_000, 200, 600_000),  # first window of the full jitter; doubles
+    "reconnect_max_ms": (300_000, 1_000, 3_600_000),
+    "health_ms": (60_000, 1_000, 3_600_000),
+    "visit_ms": (600_000, 30_000, 3_600_000),
+    "visit_cartons": (20, 1, 200),
+}
+
+
+class SettingsError(ValueError):
+    """A setting that is unknown, of the wrong type or out of its bounds."""
+
+
+class Settings:
+    """All settings as attributes; `changes` (a dict) is taken whole or refused whole."""
+
+    def __init__(self, changes=None):
+        values = {name: row[0] for name, row in TABLE.items()}
+        for name, value in (changes or {}).items():
+            if name not in TABLE:
+                raise SettingsError("unknown setting " + str(name))
+            _, least, most = TABLE[name]
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise SettingsError("%s must be an integer, not %r" % (name, value))
+            if not least <= value <= most:
+                raise SettingsError("%s is %d, allowed %d to %d" % (name, value, least, most))
+            values[name] = value
+        if values["mass_min_mg"] >= values["mass_max_mg"]:
+            raise SettingsError("mass_min_mg must be below mass_max_mg")
+        for name, value in values.items():
+            setattr(self, name, value)

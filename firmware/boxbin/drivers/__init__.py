@@ -1,0 +1,1 @@
+"""One part, one file. Drivers touch only `machine` and its friends."""

@@ -1,0 +1,78 @@
+"""SSD1306, 128 x 64 pixels on I2C, showing four rows of text in a bitmap font.
+
+The font lies in flash as a file and is read glyph by glyph, so that Chinese costs no heap
+(layout: `BXF1`, u16 count, sorted u16 code points, then 32-byte glyphs of 16 x 16 pixels, of
+which code points below 0x100 use the left half).
+"""
+
+import framebuf
+from machine import I2C, Pin
+
+WIDTH = 128
+HEIGHT = 64
+ROW_PX = 16
+
+# SSD1306 datasheet, section 4: off, horizontal addressing, ratio 1/64, no offset, start line 0,
+# mirrored columns and rows (the cable is on top), COM pins, contrast, precharge, VCOMH, clock,
+# charge pump, normal, on.
+_SETUP = bytes.fromhex("ae2000a83fd30040a1c8da12818fd9f1db30d5808d14a4a6af")
+_WINDOW = bytes.fromhex("21007f220007")
+
+
+class Font:
+    """Looks glyphs up in the font file by binary search."""
+
+    def __init__(self, path):
+        self._file = open(path, "rb")
+        head = self._file.read(6)
+        if head[:4] != b"BXF1":
+            raise ValueError("%s is no font of this bin" % path)
+        self._count = head[4] | head[5] << 8
+
+    def glyph(self, code):
+        """32 bytes, or None when the font does not have this code point."""
+        low, high = 0, self._count - 1
+        while low <= high:
+            middle = (low + high) // 2
+            self._file.seek(6 + 2 * middle)
+            pair = self._file.read(2)
+            found = pair[0] | pair[1] << 8
+            if found == code:
+                self._file.seek(6 + 2 * self._count + 32 * middle)
+                return self._file.read(32)
+            if found < code:
+                low = middle + 1
+            else:
+                high = middle - 1
+        return None
+
+
+class Display:
+    """Four rows of text. Raises OSError when no display answers."""
+
+    def __init__(self, bus, scl, sda, freq_hz, address, font):
+        self._i2c = I2C(bus, scl=Pin(scl), sda=Pin(sda), freq=freq_hz)
+        self._address = address
+        self._font = font
+        self._buffer = bytearray(WIDTH * HEIGHT // 8)
+        self._frame = framebuf.FrameBuffer(self._buffer, WIDTH, HEIGHT, framebuf.MONO_VLSB)
+        self._i2c.writeto(address, b"\x00" + _SETUP)
+
+    def show(self, rows):
+        """Show up to four rows, each centred; a character without a glyph leaves its cell empty."""
+        self._frame.fill(0)
+        for index, row in enumerate(rows):
+            self._row(index * ROW_PX, row)
+        self._i2c.writeto(self._address, b"\x00" + _WINDOW)
+        self._i2c.writevto(self._address, (b"\x40", self._buffer))
+
+    def _row(self, y, row):
+        width = sum(8 if ord(c) < 0x100 else 16 for c in row)
+        x = max(0, (WIDTH - width) // 2 // 8 * 8)
+        for character in row:
+            code = ord(character)
+            data = self._font.glyph(code)
+            if data:
+                glyph = framebuf.FrameBuffer(bytearray(data), 16, 16, framebuf.MONO_HLSB)
+                self._frame.blit(glyph, x, y, 0)
+            x += 8 if code < 0x100 else 16

@@ -1,0 +1,264 @@
+"""The journal's files in flash: one line is durable when `append` returns.
+
+Segments are `/journal/<8 hex digits>.log`. LittleFS commits a file when it is closed, so each line
+is written by open, write, close. Every line carries its own MAC and is checked when it is read
+back: a line that is damaged is replaced by a signed `fault` line with the same n, so that the row
+has no gap and the gateway hears of it; a torn end, which was never thanked for, is cut off.
+"""
+
+import os
+
+from boxbin.core import journal, wire
+
+ROOT = "/journal"
+BATCH_BYTES_MAX = 4_096  # half of what the wire allows: it is copied twice on its way out
+GAP_LINES_MAX = 64  # what one damaged place may cost before the segment counts as lost
+
+
+class JournalFull(OSError):
+    """No room for another line: no thanks without evidence, so the flap stays shut."""
+
+
+class Flash:
+    """The journal of one bin. `index` is the core.journal.Journal that says what is where."""
+
+    def __init__(self, identity, clock, root=ROOT):
+        self._identity = identity
+        self._clock = clock
+        self._root = root
+        self._cursor = (0, 0, 0)  # (n, segment, offset) of where the last batch ended
+        self.repaired = 0
+        self.index = self._open()
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def append(self, kind, fields):
+        """Write one line; return its n once it is in flash. Raises JournalFull."""
+        n = self.index.last + 1
+        line = self._line(n, kind, fields)
+        number = self.index.place(len(line))
+        if number is None:
+            raise JournalFull("journal has %d segments" % len(self.index.segments))
+        try:
+            with open(self._path(number), "ab") as f:
+                f.write(line)
+        except OSError as error:
+            self.index = self._open()  # whatever half of it is there is cut off again
+            raise JournalFull("line %d: %r" % (n, error))
+        return self.index.wrote(number, len(line))
+
+    def has_room(self):
+        """Whether the journal takes a line of the largest size."""
+        return self.index.place(wire.LINE_BYTES_MAX) is not None
+
+    def receipt(self, epoch, n):
+        """Take a verified receipt; True when it covered something new."""
+        before = self.index.receipted
+        for number in self.index.receipt(epoch, n):
+            os.remove(self._path(number))
+        return self.index.receipted > before
+
+    def _line(self, n, kind, fields, epoch=None):
+        identity, clock = self._identity, self._clock
+        return wire.line(
+            identity.key,
+            identity.bin_id,
+            epoch or self.index.epoch,
+            n,
+            clock.unix_ms(),
+            clock.quality,
+            kind,
+            fields,
+        )
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def batch(self):
+        """(n of the last line in it, payload) of the oldest unreceipted lines, or (0, b"")."""
+        place = self.index.next_to_send()
+        if place is None:
+            return 0, b""
+        number, skip = place
+        n = self.index.receipted
+        lines = []
+        size = 0
+        with open(self._path(number), "rb") as f:
+            if self._cursor[:2] == (n, number):
+                f.seek(self._cursor[2])
+            else:
+                for _ in range(skip):
+                    f.readline()
+            offset = f.tell()
+            while len(lines) < wire.PAYLOAD_LINES_MAX:
+                line = f.readline()
+                if not line or size + len(line) > BATCH_BYTES_MAX:
+                    break
+                if not self._is_line(line, n + 1):
+                    break
+                n += 1
+                size += len(line)
+                lines.append(line)
+        if not lines:
+            self._mend(number, self.index.receipted + 1 - skip)
+            self.index = self._open()
+            return 0, b""
+        self._cursor = (n, number, offset + size)
+        return n, b"".join(lines)
+
+    def _is_line(self, line, n):
+        try:
+            found = wire.read_line(self._identity.key, self._identity.bin_id, line)
+        except wire.WireError:
+            return False
+        return line[-1:] == b"\n" and found == (self.index.epoch, n)
+
+    # -- start ----------------------------------------------------------------------------------
+
+    def _open(self):
+        receipted = 0
+        if hasattr(self, "index"):
+            receipted = self.index.receipted
+        try:
+            index = self._load()
+        except journal.JournalError as error:
+            self._put_aside(error)
+            index = None
+        if index is None:
+            index = journal.Journal("".join("%02x" % b for b in os.urandom(4)))
+        index.receipted = max(index.receipted, min(receipted, index.last))
+        return index
+
+    def _load(self):
+        """The index of what is there, or None. Older segments are checked at both ends only:
+        a MAC takes an ESP32 1 to 2 ms, and each line is checked again before it is sent."""
+        numbers = self._numbers()
+        index = None
+        for place, number in enumerate(numbers):
+            newest = place == len(numbers) - 1
+            expected = index.last + 1 if index else None
+            found = None if newest else self._ends(number)
+            if found is None:
+                found = self._mend(number, expected)
+            if found is None:
+                os.remove(self._path(number))  # nothing whole in it: cut off while being made
+                continue
+            epoch, first, last, size = found
+            if index is None:
+                index = journal.Journal(epoch)
+            elif epoch != index.epoch:
+                raise journal.JournalError("segment %d is of epoch %s" % (number, epoch))
+            index.found(number, first, last, size)
+        return index
+
+    def _numbers(self):
+        try:
+            names = os.listdir(self._root)
+        except OSError:
+            os.mkdir(self._root)
+            return []
+        for name in names:
+            if name.endswith(".tmp"):
+                os.remove(self._root + "/" + name)
+        return sorted(int(name[:8], 16) for name in names if name.endswith(".log"))
+
+    def _ends(self, number):
+        """(epoch, first n, last n, bytes) from the first and the last line, or None if unsound."""
+        identity = self._identity
+        with open(self._path(number), "rb") as f:
+            head = f.readline()
+            size = f.seek(0, 2)
+            f.seek(max(0, size - wire.LINE_BYTES_MAX))
+            end = f.read()
+        tail = end[end[:-1].rfind(b"\n") + 1 :]
+        try:
+            epoch, first = wire.read_line(identity.key, identity.bin_id, head)
+            same_epoch, last = wire.read_line(identity.key, identity.bin_id, tail)
+        except wire.WireError:
+            return None
+        return (epoch, first, last, size) if same_epoch == epoch else None
+
+    def _mend(self, number, expected):
+        """Check each line of a segment; write it anew only when something in it is unsound.
+
+        `expected` is the n of its first line, None when that is unknown. Returns (epoch, first n,
+        last n, bytes), or None when there is no line in it. Raises JournalError when what is there
+        is not ours, and OSError when there is no room to mend it (SEGMENTS_MAX leaves some).
+        """
+        found = self._walk(number, expected, None)
+        if found is None or not found[4]:
+            return found and found[:4]
+        temporary = self._root + "/mend.tmp"
+        with open(temporary, "wb") as out:
+            found = self._walk(number, found[1], out)
+        os.rename(temporary, self._path(number))
+        self.repaired += found[4]
+        return found[:4]
+
+    def _walk(self, number, expected, out):
+        """Go through a segment, copying it to `out` (or nowhere) with its damage mended.
+
+        Returns (epoch, first n, last n, bytes, unsound places) or None.
+        """
+        epoch = None
+        first, n = expected, (expected or 1) - 1
+        bad = size = unsound = 0
+        with open(self._path(number), "rb") as f:
+            while True:
+                line = f.readline()
+                if not line:
+                    break
+                whole = line[-1:] == b"\n"
+                try:
+                    if not whole:
+                        raise wire.WireError("torn")
+                    epoch, found = wire.read_line(self._identity.key, self._identity.bin_id, line)
+                except wire.WireError:
+                    bad += 1 if whole else 0
+                    unsound += 1
+                    continue
+                if first is None:
+                    first = found - bad
+                    n = first - 1
+                if not n < found <= n + GAP_LINES_MAX:
+                    raise journal.JournalError("segment %d: n=%d after %d" % (number, found, n))
+                size += self._fill(out, n + 1, found, epoch)
+                if out:
+                    out.write(line)
+                n, bad = found, 0
+                size += len(line)
+        if epoch is None:
+            if bad:
+                raise journal.JournalError("segment %d: no line of it is ours" % number)
+            return None
+        size += self._fill(out, n + 1, n + 1 + bad, epoch)  # whole lines whose bits are wrong
+        return epoch, first, n + bad, size, unsound
+
+    def _fill(self, out, n, end, epoch):
+        """Signed `fault` lines for n up to but without `end`; returns their bytes."""
+        size = 0
+        while n < end:
+            line = self._damaged(n, epoch)
+            if out:
+                out.write(line)
+            size += len(line)
+            n += 1
+        return size
+
+    def _damaged(self, n, epoch):
+        return self._line(n, "fault", (("what", "journal"), ("detail", "line damaged")), epoch)
+
+    def _put_aside(self, error):
+        """Keep what does not make one row of lines for a technician, and begin a new epoch."""
+        aside = self._root + ".bad"
+        try:
+            for name in os.listdir(aside):
+                os.remove(aside + "/" + name)
+            os.rmdir(aside)
+        except OSError:
+            pass  # there was none
+        os.rename(self._root, aside)
+        os.mkdir(self._root)
+        self.repaired += 1
+
+    def _path(self, number):
+        return "%s/%08x.log" % (self._root, number)

@@ -1,0 +1,24 @@
+from boxbin.core.settings import TABLE, Settings, SettingsError
+
+
+def test_defaults_lie_within_their_bounds():
+    s = Settings()
+    for name, (default, least, most) in TABLE.items():
+        assert least <= default <= most, name
+        assert getattr(s, name) == default
+
+
+def test_a_bad_document_is_refused_whole_with_the_value():
+    for changes, words in (
+        ({"mass_min_mg": 50_000, "colour": 1}, "unknown setting colour"),
+        ({"rest_ms": 10}, "rest_ms is 10, allowed 200 to 5000"),
+        ({"rest_ms": "800"}, "rest_ms must be an integer"),
+        ({"rest_ms": True}, "rest_ms must be an integer"),
+        ({"mass_min_mg": 900_000, "mass_max_mg": 100_000}, "below mass_max_mg"),
+    ):
+        try:
+            Settings(changes)
+        except SettingsError as error:
+            assert words in str(error), str(error)
+        else:
+            raise AssertionError(changes)

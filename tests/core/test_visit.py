@@ -1,0 +1,378 @@
+from boxbin.core import scale, texts, visit, wire
+from boxbin.core.settings import Settings
+
+KEY = b"l" * 32
+STEP = 56_604_004
+UNIX_S = STEP * 30 + 5
+PASS = "BB1.7K2QM0AB.%d.ABCDEFGHJKMNPQRS" % STEP
+OTHER = "BB1.ZZZZZZZZ.%d.ABCDEFGHJKMNPQRS" % STEP
+LABEL = "SF1234567890"
+
+
+class Bin:
+    """A visit with obedient hardware: the flap follows, lines get written, time is a number."""
+
+    def __init__(self, flap_works=True, **changes):
+        self.visit = visit.Visit(Settings(changes), KEY)
+        self.now_ms = 1_000
+        self.said = []
+        self.lines = []
+        self.moves = []
+        self.n = 0
+        self.flap_works = flap_works
+        self.flash_works = True
+        self.mass_mg = 5_000_000  # whatever already lies in there
+        self.do(self.visit.start(self.now_ms))
+        self.rest()
+
+    def do(self, actions):
+        for action in actions:
+            if action[0] == "say":
+                assert action[1] in texts.SENTENCES, action
+                self.said.append((action[1],) + tuple(action[2]))
+            elif action[0] == "flap":
+                self.moves.append(action[1])
+                if self.flap_works:
+                    self.do(self.visit.flap(self.now_ms, not action[1]))
+            else:
+                self.write(action[1], dict(action[2]))
+
+    def write(self, kind, fields):
+        if not self.flash_works:
+            self.do(self.visit.not_written(self.now_ms))
+            return
+        self.n += 1
+        self.lines.append((kind, fields))
+        if kind == "deposit":
+            assert ("thanks", fields["g"]) not in self.said[-1:], "thanked before it was written"
+            self.do(self.visit.written(self.now_ms, self.n))
+
+    def scan(self, text, unix_s=UNIX_S):
+        self.do(self.visit.scan(self.now_ms, text, unix_s))
+
+    def rest(self, grams=0):
+        """The container comes to rest, `grams` heavier than before."""
+        self.now_ms += 900
+        self.mass_mg += grams * 1000
+        self.do(self.visit.weigh(self.now_ms, scale.STABLE, self.mass_mg))
+
+    def move(self, grams):
+        """A reading in motion."""
+        self.now_ms += 100
+        self.do(self.visit.weigh(self.now_ms, scale.UNSTABLE, self.mass_mg + grams * 1000))
+
+    def wait(self, ms):
+        end_ms = self.now_ms + ms
+        while True:
+            wake_ms = self.visit.wake_ms()
+            if wake_ms is None or wake_ms > end_ms:
+                break
+            self.now_ms = max(self.now_ms, wake_ms)
+            self.do(self.visit.tick(self.now_ms))
+        self.now_ms = end_ms
+
+    def to_drop(self):
+        self.scan(PASS)
+        self.scan(LABEL)
+        assert self.visit.state == visit.DROP, self.visit.state
+
+    def last(self):
+        return self.said[-1][0]
+
+    def kinds(self):
+        return [kind for kind, _ in self.lines]
+
+
+def test_one_carton():
+    b = Bin()
+    assert b.said == [("idle",)] and b.moves == [False]
+    b.scan(PASS)
+    assert b.last() == "label"
+    b.scan(LABEL)
+    b.rest()
+    assert b.said[-2:] == [("opening",), ("drop",)] and b.moves[-1] is True
+    b.now_ms += 3_000
+    b.move(150)
+    assert b.last() == "weighing"
+    b.move(340)
+    b.rest(312)
+    kind, d = b.lines[0]
+    assert kind == "deposit"
+    assert d["pass"] == PASS and d["g"] == 312 and d["ms"] == 1_000 and d["age"] == 4_900 + 100
+    assert d["label"] == wire.label_code(KEY, LABEL)
+    assert b.last() == "thanks" and b.said[-1] == ("thanks", 312)
+    assert b.moves[-1] is False
+    b.do(b.visit.outcome(b.now_ms, 1, "credited", 10, 120))
+    assert b.last() == "thanks", "thanks stay readable before the outcome"
+    b.wait(2_000)
+    assert b.said[-1] == ("credited", 10, 120)
+    b.wait(30_000)
+    assert b.last() == "bye"
+    b.wait(5_000)
+    assert b.last() == "idle" and b.visit.state == visit.IDLE
+
+
+def test_several_cartons_in_one_visit():
+    b = Bin(visit_cartons=3)
+    b.to_drop()
+    b.rest(200)
+    for i in range(2):
+        b.scan("SF000000000%d" % i)
+        b.rest()
+        b.rest(150)
+    assert b.kinds() == ["deposit"] * 3
+    assert [d["pass"] for _, d in b.lines] == [PASS] * 3
+    assert b.visit.state == visit.IDLE and b.said[-1] == ("thanks", 150)
+
+
+def test_age_counts_from_the_scan_of_the_pass():
+    b = Bin()
+    b.to_drop()
+    b.rest(200)
+    b.wait(20_000)
+    b.scan("SF0000000002")
+    b.rest()
+    b.rest(150)
+    assert b.lines[1][1]["age"] > 20_000
+
+
+def test_every_stop_has_a_sentence_and_no_deposit():
+    def nothing(b):
+        b.to_drop()
+        b.wait(20_000)
+
+    def light(b):
+        b.to_drop()
+        b.rest(5)
+
+    def light_with_a_bump(b):
+        b.to_drop()
+        b.move(40)
+        b.rest(12)
+
+    def heavy(b):
+        b.to_drop()
+        b.move(4_000)
+        b.rest(4_000)
+
+    def no_label(b):
+        b.scan(PASS)
+        b.wait(30_000)
+
+    def restless(b):
+        b.to_drop()
+        b.move(300)
+        b.wait(6_000)
+
+    def shaking(b):
+        b.scan(PASS)
+        b.move(50)
+        b.scan(LABEL)
+        b.wait(6_000)
+
+    def leaves(b):
+        b.to_drop()
+        b.do(b.visit.button(b.now_ms))
+
+    def unknown_code(b):
+        b.scan(PASS)
+        b.scan("https://example.com")
+
+    def no_pass(b):
+        b.scan(LABEL)
+
+    def forged_form(b):
+        b.scan("BB1.nonsense")
+
+    def old_pass(b):
+        b.scan(PASS, UNIX_S + 120)
+
+    for story, sentence, refused in (
+        (nothing, "nothing", None),
+        (light, "too_light", "too_light"),
+        (light_with_a_bump, "too_light", "too_light"),
+        (heavy, "too_heavy", "too_heavy"),
+        (no_label, "no_label", None),
+        (restless, "unstable", "unstable"),
+        (shaking, "not_steady", None),
+        (leaves, "bye", None),
+        (unknown_code, "label_bad", None),
+        (no_pass, "pass_first", None),
+        (forged_form, "pass_bad", None),
+        (old_pass, "pass_old", None),
+    ):
+        b = Bin()
+        story(b)
+        assert b.last() == sentence, (sentence, b.said)
+        assert "deposit" not in b.kinds(), sentence
+        if refused:
+            assert b.lines[-1][0] == "refused" and b.lines[-1][1]["why"] == refused
+        else:
+            assert b.lines == [], sentence
+        b.wait(700_000)
+        b.rest()
+        assert b.last() == "idle" and b.visit.state == visit.IDLE, (sentence, b.said)
+        assert b.moves[-1] is False
+
+
+def test_too_heavy_keeps_the_flap_open_until_it_is_out():
+    b = Bin()
+    b.to_drop()
+    b.rest(5_000)
+    assert b.last() == "too_heavy" and b.moves[-1] is True
+    b.rest(-5_000)
+    assert b.moves[-1] is False and b.visit.state == visit.LABEL
+
+
+def test_drift_while_waiting_is_not_a_carton():
+    b = Bin()
+    b.to_drop()
+    for _ in range(15):
+        b.rest(2)  # 30 g in fourteen seconds: warming up
+    assert b.visit.state == visit.DROP
+    b.rest(200)
+    assert b.lines[-1][1]["g"] == 200
+
+
+def test_a_touch_that_leaves_nothing_is_no_carton_and_wins_no_time():
+    b = Bin()
+    b.to_drop()
+    for _ in range(12):
+        b.move(500)
+        b.rest()
+    assert b.lines == []
+    b.wait(20_000 - 12_000)
+    assert b.last() == "nothing"
+
+
+def test_a_label_is_used_once_here():
+    b = Bin()
+    b.to_drop()
+    b.rest(200)
+    b.scan(LABEL)
+    assert b.last() == "label_seen" and b.visit.state == visit.LABEL
+    b.scan(OTHER)
+    b.scan(LABEL)
+    assert b.last() == "label_seen", "another member does not make it new"
+    for i in range(visit.LABELS_REMEMBERED):
+        b.scan(OTHER)
+        b.scan("JD%010d" % i)
+        b.rest()
+        b.rest(100)
+    assert len(b.visit._labels) == visit.LABELS_REMEMBERED
+
+
+def test_the_same_pass_again_changes_nothing_and_another_takes_over():
+    b = Bin()
+    b.scan(PASS)
+    before = list(b.said)
+    b.scan(PASS)
+    assert b.said == before
+    b.scan(OTHER)
+    b.scan(LABEL)
+    b.rest()
+    b.rest(100)
+    assert b.lines[0][1]["pass"] == OTHER
+
+
+def test_scans_while_the_flap_is_open_change_nothing():
+    b = Bin()
+    b.to_drop()
+    b.scan(OTHER)
+    b.scan("SF9999999999")
+    b.rest(300)
+    assert b.lines[0][1]["pass"] == PASS
+    assert b.lines[0][1]["label"] == wire.label_code(KEY, LABEL)
+
+
+def test_without_flash_no_thanks_and_no_more_visits():
+    b = Bin()
+    b.to_drop()
+    b.flash_works = False
+    b.rest(200)
+    assert b.last() == "closed_journal" and b.visit.closed_by_journal
+    assert "thanks" not in [said[0] for said in b.said]
+    assert b.moves[-1] is False
+    b.scan(PASS)
+    assert b.last() == "closed_journal"
+    b.do(b.visit.journal_ready(b.now_ms))
+    assert b.last() == "idle"
+
+
+def test_without_a_scale_the_flap_is_shut_and_says_so():
+    for state in (scale.MISSING, scale.SATURATED):
+        b = Bin()
+        b.to_drop()
+        b.do(b.visit.weigh(b.now_ms, state, None))
+        assert b.last() == "closed_scale" and b.moves[-1] is False
+        assert b.lines == [("fault", {"what": "scale", "detail": state})]
+        b.do(b.visit.weigh(b.now_ms, state, None))
+        assert len(b.lines) == 1, "one fault, one line"
+        b.scan(PASS)
+        assert b.last() == "closed_scale"
+        b.rest()
+        assert b.last() == "idle"
+
+
+def test_a_flap_that_does_not_open_is_a_fault_and_is_tried_again():
+    b = Bin()
+    b.flap_works = False
+    b.scan(PASS)
+    b.scan(LABEL)
+    b.rest()
+    assert b.visit.state == visit.OPENING
+    b.wait(3_000)
+    assert b.last() == "closed_flap" and b.lines[-1][1] == {"what": "flap", "detail": "open"}
+    b.flap_works = True
+    b.wait(30_000)
+    assert b.visit.state == visit.IDLE
+
+
+def test_a_flap_that_does_not_shut_is_a_fault_until_it_does():
+    b = Bin()
+    b.to_drop()
+    b.flap_works = False
+    b.rest(200)
+    assert b.last() == "thanks"
+    b.wait(3_000)
+    assert b.last() == "closed_flap" and b.lines[-1][1] == {"what": "flap", "detail": "shut"}
+    b.do(b.visit.flap(b.now_ms, True))
+    assert b.last() == "idle"
+
+
+def test_a_visit_has_an_end_whatever_happens_in_it():
+    b = Bin(visit_ms=60_000)
+    b.scan(PASS)
+    for i in range(40):
+        b.scan("SF%010d" % i)
+        b.rest()
+        b.wait(5_000)
+        b.rest(100)
+        if b.visit.state == visit.IDLE:
+            break
+    assert b.now_ms < 75_000 and b.visit.state == visit.IDLE
+    assert b.last() == "thanks"
+
+
+def test_an_outcome_of_somebody_else_is_not_shown():
+    b = Bin()
+    b.to_drop()
+    b.rest(200)
+    b.wait(40_000)
+    b.scan(OTHER)
+    b.do(b.visit.outcome(b.now_ms, 1, "credited", 10, 120))
+    b.wait(3_000)
+    assert "credited" not in [said[0] for said in b.said]
+    b2 = Bin()
+    b2.to_drop()
+    b2.rest(200)
+    b2.wait(2_500)
+    b2.do(b2.visit.outcome(b2.now_ms, 1, "refused", 0, 0))
+    assert b2.last() == "no_points"
+
+
+def test_readings_without_value_do_nothing():
+    b = Bin()
+    b.to_drop()
+    b.do(b.visit.weigh(b.now_ms, scale.UNSTABLE, None))
+    assert b.visit.state == visit.DROP
