@@ -1,1 +1,1 @@
-# Runs first, before anything can fail; main.py chooses the application and starts it.
+"""Runs first, before anything can fail; main.py chooses the application and starts it."""

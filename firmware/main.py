@@ -1,5 +1,8 @@
-# Choose the application slot (`/app/a` or `/app/b`, named in `/app/slot`) and start it.
-# Updating writes the other slot and then this one small file, so a bin always has a whole program.
+"""Choose the application slot (`/app/a` or `/app/b`, named in `/app/slot`) and start it.
+
+Updating writes the other slot and then this one small file: a bin always has a whole program.
+"""
+
 import sys
 
 try:
@@ -9,6 +12,6 @@ except OSError:
     slot = "a"
 sys.path.insert(0, "/app/b" if slot == "b" else "/app/a")
 
-from boxbin import app  # noqa: E402  (the slot must be on the path first)
+from boxbin import app
 
 app.main()

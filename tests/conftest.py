@@ -85,9 +85,8 @@ class MicroPythonFile(pytest.File):
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if file_path.parent == HERE / "core" and file_path.name.startswith("test_"):
-        if file_path.suffix == ".py":
-            return MicroPythonFile.from_parent(parent, path=file_path)
+    if file_path.parent == HERE / "core" and file_path.match("test_*.py"):
+        return MicroPythonFile.from_parent(parent, path=file_path)
     return None
 
 

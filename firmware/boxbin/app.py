@@ -15,7 +15,7 @@ from boxbin.clock import AGAIN_MS, RETRY_MS, Clock
 from boxbin.core import scale, texts
 from boxbin.core.settings import Settings
 from boxbin.core.visit import Visit
-from boxbin.drivers.button import LOOKS, Button
+from boxbin.drivers.button import Button
 from boxbin.drivers.buzzer import Buzzer
 from boxbin.drivers.display import Display, Font
 from boxbin.drivers.flap import Flap
@@ -59,9 +59,7 @@ class Bin:
         )
         self.button = Button(board.BUTTON)
         self.adc = Hx711(board.HX711_DOUT, board.HX711_SCK)
-        self.scanner = Gm65(
-            board.SCANNER_UART, board.SCANNER_TX, board.SCANNER_RX, self._scanned
-        )
+        self.scanner = Gm65(board.SCANNER_UART, board.SCANNER_TX, board.SCANNER_RX, self._scanned)
         self._say("starting", ())
         self.scale = scale.Scale(self.settings)
         self.flash = Flash(self.identity, self.clock)
@@ -148,7 +146,7 @@ class Bin:
             if wake_ms is not None and now_ms >= wake_ms:
                 self._do(self.visit.tick(now_ms))
             if self.visit.closed_by_journal and self.flash.has_room():
-                self._do(self.visit.journal_ready(now_ms))
+                self._do(self.visit.journal_ready())
             await asyncio.sleep_ms(LOOK_MS)
 
     async def _scan(self, alive):
@@ -215,7 +213,8 @@ def _folder():
 
 def main():
     """Run the bin. Whatever ends it is printed and the chip starts again, but a board that was
-    never provisioned, or a technician's Ctrl-C, leads to the REPL."""
+    never provisioned, or a technician's Ctrl-C, leads to the REPL.
+    """
     try:
         asyncio.run(Bin().run())
     except IdentityError as error:

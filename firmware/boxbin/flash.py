@@ -9,6 +9,7 @@ has no gap and the gateway hears of it; a torn end, which was never thanked for,
 import os
 
 from boxbin.core import journal, wire
+from boxbin.log import log
 
 ROOT = "/journal"
 BATCH_BYTES_MAX = 4_096  # half of what the wire allows: it is copied twice on its way out
@@ -121,7 +122,8 @@ class Flash:
         try:
             index = self._load()
         except journal.JournalError as error:
-            self._put_aside(error)
+            log("journal", error)
+            self._put_aside()
             index = None
         if index is None:
             index = journal.Journal("".join("%02x" % b for b in os.urandom(4)))
@@ -130,7 +132,8 @@ class Flash:
 
     def _load(self):
         """The index of what is there, or None. Older segments are checked at both ends only:
-        a MAC takes an ESP32 1 to 2 ms, and each line is checked again before it is sent."""
+        a MAC takes an ESP32 1 to 2 ms, and each line is checked again before it is sent.
+        """
         numbers = self._numbers()
         index = None
         for place, number in enumerate(numbers):
@@ -247,7 +250,7 @@ class Flash:
     def _damaged(self, n, epoch):
         return self._line(n, "fault", (("what", "journal"), ("detail", "line damaged")), epoch)
 
-    def _put_aside(self, error):
+    def _put_aside(self):
         """Keep what does not make one row of lines for a technician, and begin a new epoch."""
         aside = self._root + ".bad"
         try:

@@ -45,7 +45,8 @@ class Progress:
         """Names of the tasks that have not come round within their limit."""
         now_ms = self._clock.uptime_ms()
         return [
-            name for name, seen_ms in self._seen_ms.items()
+            name
+            for name, seen_ms in self._seen_ms.items()
             if now_ms - seen_ms > self._limit_ms[name]
         ]
 

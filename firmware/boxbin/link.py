@@ -17,7 +17,8 @@ from boxbin.wifi import Wifi
 
 class Link:
     """Runs for ever in `run`. `on_outcome(n, status, points, balance)` is called for each outcome
-    of this journal; `describe()` gives the health message as ordered pairs."""
+    of this journal; `describe()` gives the health message as ordered pairs.
+    """
 
     def __init__(self, identity, settings, clock, flash, on_outcome, describe):
         self._identity = identity

@@ -87,6 +87,8 @@ class Client:
 
     async def _next(self):
         while not self._packets:
+            if self._reader is None:
+                raise LinkDown("not connected")
             try:
                 data = await self._reader.read(READ_BYTES)
             except OSError as error:

@@ -31,5 +31,13 @@ def test_age_is_judged_only_with_a_clock():
 def test_labels_are_waybill_numbers():
     assert codes.is_label("SF1234567890123")
     assert codes.is_label("jd-0012-3456")
-    for bad in ("", "SHORT", "https://example.com/x", "SF 1234567", "x" * 41, PASS, "运单123456789"):
+    for bad in (
+        "",
+        "SHORT",
+        "https://example.com/x",
+        "SF 1234567",
+        "x" * 41,
+        PASS,
+        "运单123456789",
+    ):
         assert not codes.is_label(bad), bad

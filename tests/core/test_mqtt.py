@@ -24,7 +24,7 @@ def test_subscribe_and_puback():
 
 STREAM = (
     b"\x20\x02\x01\x00"
-    + b"\x90\x04\x00\x01\x01\x00"
+    b"\x90\x04\x00\x01\x01\x00"
     + mqtt.publish("boxback/1/ab/B-7K2QM/receipt", b"r" * 150, 9)
     + b"\x40\x02\x00\x05"
     + mqtt.publish("t", b"")

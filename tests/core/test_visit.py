@@ -29,7 +29,7 @@ class Bin:
         for action in actions:
             if action[0] == "say":
                 assert action[1] in texts.SENTENCES, action
-                self.said.append((action[1],) + tuple(action[2]))
+                self.said.append((action[1], *action[2]))
             elif action[0] == "flap":
                 self.moves.append(action[1])
                 if self.flap_works:
@@ -295,7 +295,7 @@ def test_without_flash_no_thanks_and_no_more_visits():
     assert b.moves[-1] is False
     b.scan(PASS)
     assert b.last() == "closed_journal"
-    b.do(b.visit.journal_ready(b.now_ms))
+    b.do(b.visit.journal_ready())
     assert b.last() == "idle"
 
 

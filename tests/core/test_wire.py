@@ -45,9 +45,9 @@ def test_texts_that_are_not_signed():
     cases = section("unsigned")
     assert cases
     for case in cases:
-        assert refused(
-            wire.verify, unhex(case["key"]), case["bin"], case["leaf"], payload(case)
-        ), case
+        assert refused(wire.verify, unhex(case["key"]), case["bin"], case["leaf"], payload(case)), (
+            case
+        )
 
 
 def test_journal_lines():

@@ -28,7 +28,8 @@ class Segment:
 
 class Journal:
     """Index of the segments. `epoch` is 8 hex digits, `last` the newest n, `receipted` the newest
-    n that the gateway has made durable (0 after a start: unknown)."""
+    n that the gateway has made durable (0 after a start: unknown).
+    """
 
     def __init__(self, epoch):
         self.epoch = epoch

@@ -5,7 +5,7 @@ cartons weigh 90 to 230 g, large ones up to about 1.5 kg; 26 counts/g and about 
 sample with four 20 kg half bridges).
 """
 
-# name: (default, least, most)
+# A row is the name and then the default, the least and the most value allowed.
 TABLE = {
     "counts_per_kg": (26_000, 1_000, 1_000_000),
     "mass_min_mg": (40_000, 5_000, 1_000_000),

@@ -51,11 +51,13 @@ class Visit:
         self._flap_deadline_ms = None
         self._shut = True  # what the reed switch says
         self._scale_state = scale.MISSING
-        self._mass_mg = None
+        self._mass_mg = 0
         self._actions = []
         self._message_ends_ms = None
         self._outcome_from_ms = 0
-        self._outcome = None  # a sentence that waits until the thanks have been read
+        self._outcome = ""  # key of a sentence that waits until the thanks have been read
+        self._outcome_arguments = ()
+        self._handle = ""
         self._closed_by = ""
         self._forget_member()
 
@@ -98,25 +100,13 @@ class Visit:
     def weigh(self, now_ms, scale_state, mass_mg):
         """A new reading of the scale, or (MISSING, None) when there was none for too long."""
         self._scale_state = scale_state
-        self._mass_mg = mass_mg
+        if mass_mg is not None:
+            self._mass_mg = mass_mg
         if scale_state in (scale.MISSING, scale.SATURATED):
             if self.state == IDLE or self._flap_open:
                 self._close(now_ms, "scale", scale_state)
-        elif mass_mg is None:
-            pass  # the first readings after a gap are no value yet
-        elif self.state == CLOSED and self._closed_by == "scale":
-            if scale_state == scale.STABLE:
-                self._reopen(now_ms)
-        elif self.state == STEADY:
-            self._weigh_before(now_ms)
-        elif self.state == DROP:
-            self._weigh_drop(now_ms)
-        elif self.state == SETTLE:
-            if scale_state == scale.STABLE:
-                self._judge(now_ms)
-        elif self.state == TAKE_OUT and scale_state == scale.STABLE:
-            if mass_mg - self._baseline_mg < self._settings.mass_min_mg:
-                self._next_label(now_ms, None)
+        elif mass_mg is not None:  # the first readings after a gap are no value yet
+            self._weigh_value(now_ms, scale_state == scale.STABLE)
         return self._taken()
 
     def flap(self, now_ms, shut):
@@ -129,7 +119,7 @@ class Visit:
             self._go(DROP, self._drop_ends_ms)
             self._say("drop")
         elif self.state == CLOSED and self._closed_by == "flap" and shut:
-            self._reopen(now_ms)
+            self._reopen()
         return self._taken()
 
     def button(self, now_ms):
@@ -158,19 +148,19 @@ class Visit:
         self._close(now_ms, "journal", "")
         return self._taken()
 
-    def journal_ready(self, now_ms):
+    def journal_ready(self):
         """The journal takes lines again."""
         if self.state == CLOSED and self._closed_by == "journal":
-            self._reopen(now_ms)
+            self._reopen()
         return self._taken()
 
     def outcome(self, now_ms, n, status, points, balance):
         """The points backend decided about line n; shown only to the person it belongs to."""
         if n in self._lines and self.state in (LABEL, IDLE):
             if status == "credited":
-                self._outcome = ("credited", (points, balance))
+                self._outcome, self._outcome_arguments = "credited", (points, balance)
             else:
-                self._outcome = ("no_points", ())
+                self._outcome, self._outcome_arguments = "no_points", ()
             if now_ms >= self._outcome_from_ms:
                 self._say_outcome(now_ms)
         return self._taken()
@@ -226,6 +216,21 @@ class Visit:
         self._weigh_before(now_ms)
 
     # -- mass -----------------------------------------------------------------------------------
+
+    def _weigh_value(self, now_ms, rest):
+        if self.state == DROP:
+            self._weigh_drop(now_ms)
+        elif not rest:
+            pass  # every other state waits for rest
+        elif self.state == STEADY:
+            self._weigh_before(now_ms)
+        elif self.state == SETTLE:
+            self._judge(now_ms)
+        elif self.state == TAKE_OUT:
+            if self._mass_mg - self._baseline_mg < self._settings.mass_min_mg:
+                self._next_label(now_ms, "")
+        elif self.state == CLOSED and self._closed_by == "scale":
+            self._reopen()
 
     def _weigh_before(self, now_ms):
         if self._scale_state == scale.STABLE and self._shut:
@@ -296,7 +301,7 @@ class Visit:
         elif self.state == TAKE_OUT:
             self._next_label(now_ms, "unstable")
         elif self.state == CLOSED and self._shut:
-            self._reopen(now_ms)  # the flap is where it belongs: let the next visit try it
+            self._reopen()  # the flap is where it belongs: let the next visit try it
         elif self.state == CLOSED:
             self._go(CLOSED, now_ms + self._settings.flap_retry_ms)
             self._set_flap(now_ms, False)
@@ -304,7 +309,7 @@ class Visit:
     def _next_label(self, now_ms, key, arguments=()):
         """Shut the flap and wait for a label, at most until the visit itself ends."""
         self._set_flap(now_ms, False)
-        self._label = None
+        self._label = ""
         if now_ms >= self._visit_ends_ms:
             self._end(now_ms, key or "bye", arguments)
             return
@@ -330,7 +335,7 @@ class Visit:
         if what != "journal":
             self._actions.append(("line", "fault", (("what", what), ("detail", detail))))
 
-    def _reopen(self, now_ms):
+    def _reopen(self):
         self._go(IDLE, None)
         self._say("idle")
 
@@ -345,7 +350,7 @@ class Visit:
         self.deadline_ms = deadline_ms
 
     def _complain(self, now_ms, key):
-        """Say it; in IDLE the invitation comes back after a while, in a visit the next step does."""
+        """Say it; in IDLE the invitation comes back, in a visit the next step does."""
         if self.state == IDLE:
             self._message(now_ms, key)
         else:
@@ -356,24 +361,23 @@ class Visit:
         self._message_ends_ms = now_ms + self._settings.message_ms
 
     def _say_outcome(self, now_ms):
-        key, arguments = self._outcome
+        key, self._outcome = self._outcome, ""
         if self.state == IDLE:
-            self._message(now_ms, key, arguments)
+            self._message(now_ms, key, self._outcome_arguments)
         elif self.state == LABEL:
-            self._say(key, arguments)
-        self._outcome = None
+            self._say(key, self._outcome_arguments)
 
     def _say(self, key, arguments=()):
         self._message_ends_ms = None
         self._actions.append(("say", key, arguments))
 
     def _forget_member(self):
-        self._handle = self._pass = self._label = None
+        self._handle = self._pass = self._label = ""
         self._pass_ms = self._rise_ms = self._visit_ends_ms = 0
         self._baseline_mg = self._drop_ends_ms = 0
         self._grams = 0
         self._lines = []
-        self._outcome = None
+        self._outcome = ""
 
     def _taken(self):
         actions, self._actions = self._actions, []

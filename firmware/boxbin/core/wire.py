@@ -2,7 +2,7 @@
 
 The gateway has the same contract in `gateway/wire.py`; `tests/vectors/wire.json` holds both sides
 to it. A signed text is `<mac> <json>` with
-mac = base64url(HMAC-SHA256(bin key, "boxback/1/" + bin + "/" + leaf + "\\n" + json)[:16]),
+mac = base64url(HMAC-SHA256(bin key, "boxback/1/" + bin + "/" + leaf + newline + json)[:16]),
 and the MAC is over the bytes as they stand, so nobody needs a canonical form of JSON.
 """
 

@@ -1,6 +1,6 @@
 """GM65 and its kin (GM60, GM861S): a QR scanner with the 7E 00 protocol on a UART.
 
-The protocol itself is in core/scanner.py; here are the port, the probe for the baud rate and the
+The protocol itself is in frames.py; here are the port, the probe for the baud rate and the
 settings that are written at every boot, since a scanner may have been swapped.
 """
 
@@ -8,7 +8,7 @@ import asyncio
 
 from machine import UART
 
-from boxbin.core import scanner
+from boxbin.drivers import frames
 
 BAUDS = (9600, 57600, 115200)
 REPLY_MS = 250
@@ -26,7 +26,7 @@ class Gm65:
 
     def __init__(self, uart, tx, rx, on_scan):
         self._uart = UART(uart, baudrate=BAUDS[0], tx=tx, rx=rx, rxbuf=1024)
-        self._stream = scanner.Stream()
+        self._stream = frames.Stream()
         self._reader = asyncio.StreamReader(self._uart)
         self._on_scan = on_scan
         self._reply = None
@@ -37,12 +37,12 @@ class Gm65:
         self.found = False
         for baud in BAUDS:
             self._uart.init(baudrate=baud)
-            if await self._ask(scanner.command(scanner.READ, _MODE, b"\x01")) is not None:
+            if await self._ask(frames.command(frames.READ, _MODE, b"\x01")) is not None:
                 self.found = True
                 break
         if self.found:
             for address, value in _SETTINGS:
-                frame = scanner.command(scanner.WRITE, address, bytes((value,)))
+                frame = frames.command(frames.WRITE, address, bytes((value,)))
                 if await self._ask(frame) is None:
                     self.found = False
         return self.found

@@ -1,4 +1,4 @@
-from boxbin.core import scanner
+from boxbin.drivers import frames
 
 
 def unhex(text):
@@ -7,15 +7,15 @@ def unhex(text):
 
 def test_frames_are_those_of_the_manual():
     # facts/hardware.md
-    assert scanner.command(scanner.WRITE, 0x0A, b"\x3e") == unhex("7e000801000a3e4ccf")
-    assert scanner.command(scanner.READ, 0x0A, b"\x01") == unhex("7e000701000a01ee8a")
-    assert scanner.command(scanner.SAVE, 0, b"\x00") == unhex("7e000901000000dec8")
-    assert scanner.command(scanner.WRITE, 2, b"\x01") == unhex("7e00080100020102da")
+    assert frames.command(frames.WRITE, 0x0A, b"\x3e") == unhex("7e000801000a3e4ccf")
+    assert frames.command(frames.READ, 0x0A, b"\x01") == unhex("7e000701000a01ee8a")
+    assert frames.command(frames.SAVE, 0, b"\x00") == unhex("7e000901000000dec8")
+    assert frames.command(frames.WRITE, 2, b"\x01") == unhex("7e00080100020102da")
 
 
 def test_replies_and_texts_fall_between_each_other():
-    data = b"ABC\r" + unhex("020000010033 31".replace(" ", "")) + b"DEF\r\n" + unhex(
-        "020000013ee4ac"
+    data = (
+        b"ABC\r" + unhex("020000010033 31".replace(" ", "")) + b"DEF\r\n" + unhex("020000013ee4ac")
     )
     expected = [
         ("scan", "ABC"),
@@ -24,7 +24,7 @@ def test_replies_and_texts_fall_between_each_other():
         ("reply", 0, b"\x3e"),
     ]
     for size in (1, 2, 3, 7, len(data)):
-        stream = scanner.Stream()
+        stream = frames.Stream()
         events = []
         for at in range(0, len(data), size):
             events += stream.feed(data[at : at + size])
@@ -33,30 +33,30 @@ def test_replies_and_texts_fall_between_each_other():
 
 
 def test_a_reply_with_a_wrong_crc_is_dropped_and_counted():
-    stream = scanner.Stream()
+    stream = frames.Stream()
     assert stream.feed(unhex("020000013ee4ad")) == []
     assert stream.dropped == 7
     assert stream.feed(b"OK\r") == [("scan", "OK")]
 
 
 def test_what_cannot_be_a_code_is_dropped_to_the_end_of_the_line():
-    stream = scanner.Stream()
-    assert stream.feed(b"x" * (scanner.TEXT_BYTES_MAX + 1) + b"y\r") == []
+    stream = frames.Stream()
+    assert stream.feed(b"x" * (frames.TEXT_BYTES_MAX + 1) + b"y\r") == []
     assert stream.feed(b"\xff\xfeAB\r") == []
-    assert stream.dropped > scanner.TEXT_BYTES_MAX
+    assert stream.dropped > frames.TEXT_BYTES_MAX
     assert stream.feed(b"GOOD\r") == [("scan", "GOOD")]
 
 
 def test_after_silence_noise_does_not_swallow_the_next_code():
     for noise in (b"half a te", b"\x00\xff", b"\x02", b"\x02\x00", b"\x02\x00\x00\x05ab"):
-        stream = scanner.Stream()
+        stream = frames.Stream()
         stream.feed(noise)
         stream.quiet()
         assert stream.feed(b"GOOD\r") == [("scan", "GOOD")], noise
 
 
 def test_random_bytes_stay_bounded_and_the_next_code_works():
-    stream = scanner.Stream()
+    stream = frames.Stream()
     seed = 12345
     for _ in range(300):
         chunk = bytearray()
@@ -66,8 +66,8 @@ def test_random_bytes_stay_bounded_and_the_next_code_works():
         for event in stream.feed(bytes(chunk)):
             assert event[0] in ("scan", "reply")
             if event[0] == "scan":
-                assert 0 < len(event[1]) <= scanner.TEXT_BYTES_MAX
-        assert len(stream._text) <= scanner.TEXT_BYTES_MAX
-        assert len(stream._reply) <= scanner.REPLY_BYTES_MAX + 6
+                assert 0 < len(event[1]) <= frames.TEXT_BYTES_MAX
+        assert len(stream._text) <= frames.TEXT_BYTES_MAX
+        assert len(stream._reply) <= frames.REPLY_BYTES_MAX + 6
     stream.quiet()
     assert stream.feed(b"GOOD\r") == [("scan", "GOOD")]

@@ -1,0 +1,180 @@
+"""Make what `make run` and `make test` need, with nothing but Python's standard library.
+
+    python3 tools/setup_env.py run     the program's environment in .venv
+    python3 tools/setup_env.py test    the same, and what tests and checks need
+
+Python packages come from the lock files, by hash. Debian's packages (a broker and a browser, for
+the tests) are installed here where that is allowed; otherwise the exact line to type is printed.
+Run again, it finds its stamp and is done at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+TYPINGS = ROOT / "build" / "typings"
+LOCKS = {"run": ROOT / "requirements.lock", "test": ROOT / "tests" / "locks" / "test.lock"}
+TYPINGS_LOCK = ROOT / "tests" / "locks" / "typings.lock"
+PYTHON_MIN = (3, 11)
+INSTALL_LIMIT_S = 1200
+
+# What must be there -> Debian's package that brings it. The font is for Chinese in screenshots.
+DEBIAN = {
+    "mosquitto": "mosquitto",
+    "chromium": "chromium",
+    "/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc": "fonts-wqy-zenhei",
+}
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def give_up(what: str, todo: str) -> None:
+    """End with what went wrong and what to type."""
+    say(f"\nboxback set-up: {what}\n  what to do: {todo}")
+    sys.exit(1)
+
+
+def digest(kind: str) -> str:
+    """Changes when a lock file, the project file or the Python changes."""
+    files = [LOCKS[kind], ROOT / "pyproject.toml"]
+    if kind == "test":
+        files.append(TYPINGS_LOCK)
+    state = hashlib.sha256(f"{sys.version} {ROOT}".encode())
+    for file in files:
+        state.update(file.read_bytes())
+    return state.hexdigest()
+
+
+def pip(*arguments: str, total: int = 0) -> None:
+    """Run the environment's pip; with a `total`, count the packages as they come."""
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
+    seen = 0
+    tail: list[str] = []
+    with subprocess.Popen(
+        [*command, "--no-input", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        for line in process.stdout or ():
+            tail = [*tail[-15:], line]
+            if total and line.startswith(("Collecting ", "Requirement already")):
+                seen += 1
+                progress(seen, total, line.split()[1] if line.startswith("Coll") else "")
+            elif total and line.startswith("Installing collected"):
+                progress(total, total, "installing")
+    if total:
+        sys.stderr.write("\n")
+    if process.returncode:
+        say("".join(tail))
+        give_up("pip could not install the packages", "read its last lines above, then try again")
+
+
+def progress(seen: int, total: int, name: str) -> None:
+    """One line that grows; plain lines when nobody is looking at a terminal."""
+    if sys.stderr.isatty():
+        filled = 30 * seen // total
+        bar = "#" * filled + "." * (30 - filled)
+        sys.stderr.write(f"\r  [{bar}] {seen}/{total} {name:<34.34}")
+        sys.stderr.flush()
+    elif seen % 10 == 0 or seen == total:
+        say(f"  {seen}/{total} {name}")
+
+
+def make_environment() -> None:
+    """An empty virtual environment, made new when its Python is not this one."""
+    if sys.version_info < PYTHON_MIN:
+        have = ".".join(map(str, sys.version_info[:3]))
+        give_up(f"Python {have} is too old, 3.11 is needed", "make run PYTHON=python3.11")
+    try:
+        import ensurepip  # noqa: F401, PLC0415  (Debian leaves it out of its python3 package)
+        import venv  # noqa: PLC0415
+    except ImportError:
+        package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+        give_up("Python's venv is not installed", f"sudo apt-get install -y {package}")
+    if not (VENV / "bin" / "python").exists():
+        venv.EnvBuilder(with_pip=True, clear=True).create(VENV)
+
+
+def missing_debian() -> list[str]:
+    """Debian packages whose command or file is not there."""
+    return [
+        package
+        for thing, package in DEBIAN.items()
+        if not (Path(thing).exists() if thing.startswith("/") else find_command(thing))
+    ]
+
+
+def find_command(name: str) -> str | None:
+    """Daemons live in /usr/sbin, which is not on everybody's path."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def install_debian() -> None:
+    """Install what the tests need of Debian, or print the line that does."""
+    packages = missing_debian()
+    if not packages:
+        return
+    line = "apt-get install -y --no-install-recommends " + " ".join(packages)
+    if not shutil.which("apt-get"):
+        give_up(f"missing: {' '.join(packages)} (names as in Debian)", "install them your way")
+    if os.geteuid() != 0:
+        give_up(f"missing: {' '.join(packages)}", f"sudo {line}")
+    say(f"Debian packages for the tests: {' '.join(packages)} …")
+    env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    for command in ("apt-get update", line):
+        done = subprocess.run(
+            command.split(),
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_LIMIT_S,
+            check=False,
+        )
+        if done.returncode:
+            say(done.stdout[-1500:] + done.stderr[-1500:])
+            give_up(f"`{command}` failed", "read its last lines above, then try again")
+
+
+def main() -> None:
+    """Set up `run` or `test`."""
+    kind = sys.argv[1] if len(sys.argv) == 2 else ""
+    if kind not in LOCKS:
+        sys.exit("usage: python3 tools/setup_env.py run|test")
+    if kind == "test":
+        install_debian()
+    stamp = VENV / f".boxback-{kind}"
+    wanted = digest(kind)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    started_s = time.monotonic()
+    say(f"Setting up .venv for `{kind}` (once; needs the package index) …")
+    make_environment()
+    lock = LOCKS[kind]
+    total = sum("==" in line for line in lock.read_text().splitlines())
+    pip("--require-hashes", "-r", str(lock), total=total)
+    pip("--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    if kind == "test":
+        shutil.rmtree(TYPINGS, ignore_errors=True)
+        pip("--no-deps", "--require-hashes", "--target", str(TYPINGS), "-r", str(TYPINGS_LOCK))
+    stamp.write_text(wanted)
+    say(f"Set up in {time.monotonic() - started_s:.0f} s.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nStopped; run it again to go on.")
