@@ -29,7 +29,7 @@ class Bin:
         for action in actions:
             if action[0] == "say":
                 assert action[1] in texts.SENTENCES, action
-                self.said.append((action[1], *action[2]))
+                self.said.append((action[1],) + tuple(action[2]))
             elif action[0] == "flap":
                 self.moves.append(action[1])
                 if self.flap_works:

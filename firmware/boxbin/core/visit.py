@@ -56,7 +56,7 @@ class Visit:
         self._message_ends_ms = None
         self._outcome_from_ms = 0
         self._outcome = ""  # key of a sentence that waits until the thanks have been read
-        self._outcome_arguments = ()
+        self._outcome_arguments = (0, 0)
         self._handle = ""
         self._closed_by = ""
         self._forget_member()
@@ -160,7 +160,7 @@ class Visit:
             if status == "credited":
                 self._outcome, self._outcome_arguments = "credited", (points, balance)
             else:
-                self._outcome, self._outcome_arguments = "no_points", ()
+                self._outcome, self._outcome_arguments = "no_points", (0, 0)
             if now_ms >= self._outcome_from_ms:
                 self._say_outcome(now_ms)
         return self._taken()
