@@ -30,6 +30,7 @@ from boxbin.settingsfile import load
 
 LOOK_MS = 20
 IDLE_MS = 1_000
+SCANNER_TRIES = 5
 SETTLE_READINGS = 5  # an HX711 needs 400 ms after power-up
 
 
@@ -48,6 +49,7 @@ class Bin:
             board.DISPLAY_ADDRESS,
             Font(_folder() + "font.bin"),
         )
+        self._look_now = asyncio.ThreadSafeFlag()
         self.lamp = Lamp(board.LAMP, board.LAMP_PIXELS)
         self.buzzer = Buzzer(board.BUZZER)
         self.flap = Flap(
@@ -56,8 +58,9 @@ class Bin:
             board.FLAP_REED,
             board.FLAP_SHUT_US,
             board.FLAP_OPEN_US,
+            self._on_edge,
         )
-        self.button = Button(board.BUTTON)
+        self.button = Button(board.BUTTON, self._on_edge)
         self.adc = Hx711(board.HX711_DOUT, board.HX711_SCK)
         self.scanner = Gm65(board.SCANNER_UART, board.SCANNER_TX, board.SCANNER_RX, self._scanned)
         self._say("starting", ())
@@ -82,6 +85,7 @@ class Bin:
                 self.flap.move(action[1])
             else:
                 todo += self._write(action[1], action[2])
+        self._look_now.set()  # a time limit may have moved
 
     def _say(self, key, arguments):
         self.display.show(texts.rows(key, arguments))
@@ -98,6 +102,9 @@ class Bin:
             return self.visit.not_written(now_ms)
         self.link.line_written()
         return self.visit.written(now_ms, n) if kind == "deposit" else ()
+
+    def _on_edge(self, _pin):
+        self._look_now.set()
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -147,14 +154,31 @@ class Bin:
                 self._do(self.visit.tick(now_ms))
             if self.visit.closed_by_journal and self.flash.has_room():
                 self._do(self.visit.journal_ready())
-            await asyncio.sleep_ms(LOOK_MS)
+            wait_ms = IDLE_MS
+            if self.button.settling:
+                wait_ms = LOOK_MS
+            elif self.visit.wake_ms() is not None:
+                wait_ms = min(IDLE_MS, max(1, self.visit.wake_ms() - now_ms))
+            try:
+                await asyncio.wait_for_ms(self._look_now.wait(), wait_ms)
+            except asyncio.TimeoutError:
+                pass
 
     async def _scan(self, alive):
+        """Find the scanner, begin to invite people only then, and read it for ever."""
+        tries = 0
         while not await self.scanner.start():
             alive()
             log("scanner", "does not answer")
+            tries += 1
+            if tries == SCANNER_TRIES:
+                self._do(self.visit.start(self.clock.uptime_ms()))
+                self._do(self.visit.scanner(self.clock.uptime_ms(), False))
             await asyncio.sleep_ms(IDLE_MS)
         log("scanner", "ready")
+        now_ms = self.clock.uptime_ms()
+        self._do(self.visit.start(now_ms) if tries < SCANNER_TRIES else ())
+        self._do(self.visit.scanner(now_ms, True))
         await self.scanner.run(alive)
 
     async def _time(self, alive):
@@ -189,7 +213,6 @@ class Bin:
         """Start everything; never returns."""
         cause = health.reset_cause()
         log("bin", self.identity.bin_id, "firmware", health.VERSION, "cause", cause)
-        self._do(self.visit.start(self.clock.uptime_ms()))
         self._do((("line", "boot", (("fw", health.VERSION), ("cause", cause))),))
         work = (
             ("scale", self._weigh, 5_000),

@@ -56,6 +56,7 @@ SENTENCES = {
     "not_steady": ("秤未静止", "请再扫面单", "Bin is shaking,", "scan again", "no", "no"),
     "no_points": ("未得积分", "请看手机", "No points, see", "your phone", "no", "no"),
     "closed_scale": ("秤有故障", "暂停使用", "Scale fault,", "out of service", "no", "no"),
+    "closed_scanner": ("扫码器有故障", "暂停使用", "Scanner fault,", "out of service", "no", "no"),
     "closed_flap": ("箱门有故障", "请勿堵住", "Flap fault, keep", "it clear", "no", "no"),
     "closed_journal": ("存储已满", "暂停使用", "Memory full,", "out of service", "no", "no"),
 }

@@ -1,5 +1,7 @@
 """The visit: from one scanned pass to its end, as decisions without I/O or clock.
 
+This file is longer than others because the rules of a visit are read together.
+
 Events come in as method calls with `now_ms` (a count of milliseconds since start that never
 wraps); what to do comes out as a list of actions:
 
@@ -8,6 +10,7 @@ wraps); what to do comes out as a list of actions:
     ("line", kind, fields)        write one journal line; answer with `written` or `not_written`
 
     state      waits for                    then
+    STARTING   `start`                      IDLE
     IDLE       a pass                       LABEL
     LABEL      a label                      STEADY (or IDLE when time is up, or the button)
     STEADY     the scale at rest            OPENING, that mass being the baseline
@@ -24,7 +27,8 @@ resting masses around one drop, never an absolute mass.
 
 from . import codes, scale, wire
 
-IDLE, LABEL, STEADY, OPENING, DROP, SETTLE, WRITE, TAKE_OUT, CLOSED = (
+STARTING, IDLE, LABEL, STEADY, OPENING, DROP, SETTLE, WRITE, TAKE_OUT, CLOSED = (
+    "starting",
     "idle",
     "label",
     "steady",
@@ -45,7 +49,7 @@ class Visit:
         self._settings = settings
         self._label_key = label_key
         self._labels = []  # codes that earned a thank-you here lately, oldest first
-        self.state = IDLE
+        self.state = STARTING
         self.deadline_ms = None
         self._flap_open = False  # what we asked for
         self._flap_deadline_ms = None
@@ -82,6 +86,7 @@ class Visit:
     def start(self, now_ms):
         """The bin is ready: say so. The flap is asked to be shut whatever it was before."""
         self._set_flap(now_ms, False)
+        self._go(IDLE, None)
         self._say("idle")
         return self._taken()
 
@@ -107,6 +112,14 @@ class Visit:
                 self._close(now_ms, "scale", scale_state)
         elif mass_mg is not None:  # the first readings after a gap are no value yet
             self._weigh_value(now_ms, scale_state == scale.STABLE)
+        return self._taken()
+
+    def scanner(self, now_ms, found):
+        """The scanner answers, or it does not."""
+        if not found:
+            self._close(now_ms, "scanner", "no answer")
+        elif self.state == CLOSED and self._closed_by == "scanner":
+            self._reopen()
         return self._taken()
 
     def flap(self, now_ms, shut):

@@ -1,4 +1,4 @@
-"""The one button, polled: three equal looks in a row count, so that bouncing does not."""
+"""The one button: three equal looks in a row count, so that bouncing does not."""
 
 from machine import Pin
 
@@ -6,12 +6,20 @@ LOOKS = 3
 
 
 class Button:
-    """Call `pressed()` every 10 to 20 ms; True once for each press."""
+    """`on_edge` is called at each change of the pin; then call `pressed()` every 10 to 20 ms for as
+    long as `settling` is true.
+    """
 
-    def __init__(self, pin):
+    def __init__(self, pin, on_edge):
         self._pin = Pin(pin, Pin.IN, Pin.PULL_UP)
+        self._pin.irq(on_edge, Pin.IRQ_FALLING | Pin.IRQ_RISING)
         self._same = 0
         self._down = False
+
+    @property
+    def settling(self):
+        """True while the pin differs from what was taken for true last."""
+        return self._same > 0
 
     def pressed(self):
         """True exactly once after the button has been down for LOOKS looks."""

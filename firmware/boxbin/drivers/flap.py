@@ -4,10 +4,13 @@ from machine import PWM, Pin
 
 
 class Flap:
-    """`shut()` reads the reed switch, `move()` asks the servo."""
+    """`shut()` reads the reed switch, `move()` asks the servo; `on_edge` is called when the reed
+    switch changes.
+    """
 
-    def __init__(self, servo, servo_hz, reed, shut_us, open_us):
+    def __init__(self, servo, servo_hz, reed, shut_us, open_us, on_edge):
         self._reed = Pin(reed, Pin.IN, Pin.PULL_UP)
+        self._reed.irq(on_edge, Pin.IRQ_FALLING | Pin.IRQ_RISING)
         self._shut_us = shut_us
         self._open_us = open_us
         self._pwm = PWM(Pin(servo), freq=servo_hz, duty_u16=0)

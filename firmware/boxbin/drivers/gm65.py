@@ -16,9 +16,9 @@ QUIET_MS = 60  # sixty characters' time at 9600: what is half there will not go 
 
 _MODE = 0x0000
 _SAME_CODE_DELAY = 0x0013
-_TAIL = 0x0060
-# Lights on while reading, read continuously; a code seen again counts again after 3 s; CR ends it.
-_SETTINGS = ((_MODE, 0xD6), (_SAME_CODE_DELAY, 0x9E), (_TAIL, 0x01))
+# Lights on while reading, read continuously; a code seen again counts again after 3 s. How a text
+# ends is left as it is: CR and LF both do.
+_SETTINGS = ((_MODE, 0xD6), (_SAME_CODE_DELAY, 0x9E))
 
 
 class Gm65:

@@ -1,0 +1,376 @@
+"""The one configuration file, `boxback.toml`: its schema, its loader, and the schema as text.
+
+Every value has a default, so the file itself is optional. A name that nobody knows is an error: a
+typing slip must not leave a default in force in silence. `[points]` belongs to the points backend,
+which has a schema of its own for it (gateway/points/config.py); here it passes by unread.
+
+    ConfigError     the file or a value in it cannot be used; the text says which and what to do
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import tomllib
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+DEFAULT_FILE: Final = Path("boxback.toml")
+FILE_MAX_BYTES: Final = 1 << 20
+_TEXT_WIDTH: Final = 96
+_SHOWN_VALUE_CHARS: Final = 80
+
+
+class ConfigError(Exception):
+    """The settings cannot be used. The text names file, key, value and what is allowed."""
+
+
+def _http_url(value: str) -> str:
+    TypeAdapter(HttpUrl).validate_python(value)
+    if not value.isascii() or "?" in value or "#" in value:
+        reason = "must be an address such as http://127.0.0.1:8081"
+        raise ValueError(reason)
+    return value.rstrip("/")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrokerSettings(_Section):
+    """The MQTT broker: the embedded one of a single machine, or one that runs elsewhere."""
+
+    embedded: bool = Field(
+        default=True,
+        description="`boxback run` starts the embedded broker (rumqttd). It listens on 127.0.0.1 "
+        "only. False: a broker such as mosquitto runs at host and port.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Where the broker is reached. Must be a loopback address for the embedded one.",
+    )
+    port: int = Field(default=1883, ge=1, le=65535, description="TCP port of the broker.")
+    authenticate: bool = Field(
+        default=True,
+        description="The embedded broker wants user and password from every client: a bin's are "
+        "made from its key, the gateway's are in <data_dir>/gateway/broker.password. A bin that is "
+        "added restarts it within users_poll_s.",
+    )
+    users_poll_s: float = Field(
+        default=2.0, ge=0.1, le=60, description="How often the embedded broker looks for added bins."
+    )
+    connections_max: int = Field(
+        default=1000, ge=2, le=10_000, description="Clients at once at the embedded broker."
+    )
+    payload_max_bytes: int = Field(
+        default=16_384,
+        ge=8_192,
+        le=1_048_576,
+        description="The embedded broker drops a client that sends a larger payload. A journal "
+        "payload has at most 8192 bytes.",
+    )
+    held_max_mb: int = Field(
+        default=32,
+        ge=2,
+        le=4_096,
+        description="Megabytes the embedded broker keeps for each subscription; older messages are "
+        "lost then, and bins send them again.",
+    )
+    start_timeout_s: float = Field(
+        default=10.0, ge=1, le=120, description="Longest wait for the embedded broker to listen."
+    )
+
+    @model_validator(mode="after")
+    def _embedded_is_local(self) -> BrokerSettings:
+        if self.embedded and not is_loopback(self.host):
+            reason = (
+                f"host = {self.host!r}: the embedded broker has no topic rights and listens on "
+                "127.0.0.1 only; for bins over a network run mosquitto and set embedded = false"
+            )
+            raise ValueError(reason)
+        return self
+
+
+class GatewaySettings(_Section):
+    """Intake: MQTT in, verify, commit, receipt."""
+
+    client_id: str = Field(
+        default="boxback-gateway",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="MQTT client id, fixed: the durable session at the broker has this name. Two "
+        "gateways on one broker must not share it.",
+    )
+    user: str = Field(
+        default="boxback-gateway",
+        max_length=64,
+        description='User name at the broker; "" connects without user and password.',
+    )
+    password_file: Path | None = Field(
+        default=None,
+        description="File with the gateway's password at the broker; by default "
+        "<data_dir>/gateway/broker.password, which is made at first start.",
+    )
+    database: Path | None = Field(
+        default=None, description="SQLite file; by default <data_dir>/gateway/gateway.db."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged."
+    )
+    window_messages: int = Field(
+        default=100,
+        ge=1,
+        le=65_535,
+        description="Unacknowledged messages the broker sends at most (embedded: 100, fixed; "
+        "mosquitto: max_inflight_messages, 20 unless set). A batch is closed at half of it.",
+    )
+    batch_lines: int = Field(
+        default=512, ge=1, le=5_000, description="Lines after which a batch is closed and committed."
+    )
+    batch_wait_ms: int = Field(
+        default=10, ge=0, le=1_000, description="Time after its first message when a batch is closed."
+    )
+    queue_messages: int = Field(
+        default=256,
+        ge=1,
+        le=10_000,
+        description="Messages between network and database. When it is full the broker waits.",
+    )
+    keep_alive_s: int = Field(default=30, ge=5, le=600, description="MQTT keep alive.")
+    reconnect_max_s: float = Field(
+        default=30.0,
+        ge=0.1,
+        le=600,
+        description="Longest wait before the broker is tried again; the wait is drawn at random "
+        "from zero to a bound that doubles up to this.",
+    )
+    commit_retry_max_s: float = Field(
+        default=10.0,
+        ge=0.05,
+        le=600,
+        description="Longest wait before a commit that failed (disk full, locked) is tried again.",
+    )
+    database_wait_ms: int = Field(
+        default=5_000, ge=1, le=60_000, description="Longest wait for the database's lock in one try."
+    )
+    quarantine_rows: int = Field(
+        default=10_000,
+        ge=100,
+        le=10_000_000,
+        description="Different bad payloads kept; the oldest go first.",
+    )
+    stop_timeout_s: float = Field(
+        default=8.0, ge=1, le=60, description="Longest time from SIGTERM to the end."
+    )
+
+
+class RelaySettings(_Section):
+    """Outbox to points backend over HTTP."""
+
+    url: Annotated[str, AfterValidator(_http_url)] = Field(
+        default="http://127.0.0.1:8081",
+        description="Where the points backend is reached (the `port` of [points]).",
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="File with the gateway's key at the points backend: the key alone, or TOML "
+        "with gateway_key. By default <data_dir>/points/keys.toml, which points makes.",
+    )
+    batch_items: int = Field(
+        default=500, ge=1, le=500, description="Items in one request (the backend takes 500 at most)."
+    )
+    timeout_s: float = Field(default=10.0, ge=0.1, le=120, description="Longest wait for a reply.")
+    poll_ms: int = Field(
+        default=500,
+        ge=10,
+        le=60_000,
+        description="How often the outbox is looked at when nobody says there is something new.",
+    )
+    retry_max_s: float = Field(
+        default=30.0,
+        ge=0.05,
+        le=600,
+        description="Longest wait before a try after no reply, 5xx or 429; drawn at random from "
+        "zero to a bound that doubles up to this.",
+    )
+    refused_retry_s: float = Field(
+        default=30.0,
+        ge=0.05,
+        le=3_600,
+        description="Wait after an answer that an operator must mend: wrong key (401, 403), wrong "
+        "address (404).",
+    )
+
+
+class Settings(_Section):
+    """The whole of `boxback.toml`."""
+
+    data_dir: Path = Field(
+        default=Path(".boxback"),
+        description="Folder of everything that is kept. A relative path starts at the working "
+        "folder.",
+    )
+    broker: BrokerSettings = Field(default=BrokerSettings())
+    gateway: GatewaySettings = Field(default=GatewaySettings())
+    relay: RelaySettings = Field(default=RelaySettings())
+    points: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Settings of the points backend, which checks them itself: "
+        "`boxback points --help`.",
+    )
+
+    @property
+    def gateway_dir(self) -> Path:
+        """Where the gateway keeps its files."""
+        return self.data_dir / "gateway"
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file in use."""
+        return self.gateway.database or self.gateway_dir / "gateway.db"
+
+    @property
+    def broker_password_path(self) -> Path:
+        """The file of the gateway's password at the broker."""
+        return self.gateway.password_file or self.gateway_dir / "broker.password"
+
+    @property
+    def relay_key_path(self) -> Path:
+        """The file of the gateway's key at the points backend."""
+        return self.relay.key_file or self.data_dir / "points" / "keys.toml"
+
+
+def is_loopback(host: str) -> bool:
+    """`localhost` or a loopback address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(path: Path | None = None) -> Settings:
+    """Settings of a file; without a path those of ./boxback.toml, or the defaults without one.
+
+    Raises ConfigError.
+    """
+    if path is None:
+        if not DEFAULT_FILE.exists():
+            return Settings()
+        path = DEFAULT_FILE
+    try:
+        if path.stat().st_size > FILE_MAX_BYTES:
+            reason = f"{path}: is larger than {FILE_MAX_BYTES} bytes: is this the right file?"
+            raise ConfigError(reason)
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = f"{path}: cannot be read: {error.strerror}"
+        raise ConfigError(reason) from None
+    except UnicodeDecodeError:
+        reason = f"{path}: is not UTF-8 text"
+        raise ConfigError(reason) from None
+    except tomllib.TOMLDecodeError as error:
+        reason = f"{path}: is not TOML: {error}"
+        raise ConfigError(reason) from None
+    return settings_from(document, str(path))
+
+
+def settings_from(document: dict[str, Any], where: str) -> Settings:
+    """Settings of a parsed file; `where` names it in errors. Raises ConfigError."""
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        told = [_sentence(dict(slip)) for slip in error.errors(include_url=False)]
+        reason = "\n".join([f"{where}: these settings are wrong:", *told])
+        raise ConfigError(reason) from None
+
+
+def _sentence(slip: dict[str, Any]) -> str:
+    """One wrong value as text: its key, its value, what is allowed, what it is for."""
+    path = [str(part) for part in slip["loc"]]
+    key = ".".join(path) or "the file"
+    if slip["type"] == "extra_forbidden":
+        known = ", ".join(_known_names(path[:-1]))
+        place = f"[{path[0]}]" if len(path) > 1 else "the top of the file"
+        return f"  {key}: there is no such setting; {place} has: {known}"
+    message = str(slip["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    if slip["type"] == "value_error" and len(path) < 2:  # noqa: PLR2004 - a whole section
+        return f"  {key}: {message}"
+    shown = repr(slip["input"])
+    if len(shown) > _SHOWN_VALUE_CHARS:
+        shown = shown[:_SHOWN_VALUE_CHARS] + "…"
+    return f"  {key} = {shown}: {message}"
+
+
+def _known_names(path: list[str]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for name in path:
+        field = model.model_fields.get(name)
+        annotation = field.annotation if field is not None else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return sorted(model.model_fields)
+
+
+def schema_toml(settings: Settings | None = None) -> str:
+    """The whole schema as TOML: every name with its description and its value, commented out.
+
+    Without settings the values are the defaults. `[points]` is named only.
+    """
+    settings = settings or Settings()
+    parts = ["# boxback.toml: every setting with its default. Take the # away to change one."]
+    parts.append(_described("data_dir", Settings.model_fields["data_dir"], settings.data_dir))
+    for name in ("broker", "gateway", "relay"):
+        section: BaseModel = getattr(settings, name)
+        title = (type(section).__doc__ or "").strip()
+        parts.append(f"\n[{name}]\n# {title}")
+        parts.extend(
+            _described(key, field, getattr(section, key))
+            for key, field in type(section).model_fields.items()
+        )
+    parts.append(f"\n[points]\n{_comment(Settings.model_fields['points'].description or '')}")
+    return "\n".join(parts) + "\n"
+
+
+def _described(key: str, field: Any, value: object) -> str:
+    shown = '""' if value is None else _toml_value(value)
+    hint = " (not set)" if value is None else ""
+    limits = _limits(field.metadata)
+    text = f"{field.description}{limits}{hint}"
+    return f"\n{_comment(text)}\n#{key} = {shown}"
+
+
+def _limits(metadata: list[Any]) -> str:
+    """` (1 to 500)` from pydantic's ge and le."""
+    low = next((m.ge for m in metadata if hasattr(m, "ge")), None)
+    high = next((m.le for m in metadata if hasattr(m, "le")), None)
+    if low is None or high is None:
+        return ""
+    return f" ({low} to {high})"
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(
+        text, _TEXT_WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+    )
+
+
+def _toml_value(value: object) -> str:
+    """Bool, number or text as TOML (its basic strings are a subset of what JSON writes)."""
+    if isinstance(value, Path):
+        value = str(value)
+    return json.dumps(value)

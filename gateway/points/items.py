@@ -1,0 +1,66 @@
+"""The shape of one deposit as the gateway's relay sends it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+
+BIN_FORM = r"^B-[0-9A-HJKMNP-TV-Z]{5}$"
+STATION_FORM = r"^S-[A-Z0-9-]{1,12}$"
+LABEL_FORM = r"^([A-Za-z0-9_-]{22})?$"
+PASS_CHARS = 128  # longer than any pass: what the form then refuses is a forgery, not bad shape
+
+_ID = re.compile(r"B-[0-9A-HJKMNP-TV-Z]{5}\.[0-9a-f]{8}\.[1-9][0-9]{0,9}")
+_TIME = Field(ge=-(2**53), le=2**53)  # SQLite holds 64 bits, JSON of browsers 53
+
+
+class DepositItem(BaseModel):
+    """One carton. Keys it does not know pass by: a newer gateway meets an older backend."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: StrictStr
+    kind: Literal["deposit"]
+    bin: Annotated[StrictStr, Field(pattern=BIN_FORM)]
+    station: Annotated[StrictStr, Field(pattern=STATION_FORM)]
+    t: Annotated[StrictInt, _TIME]
+    clock: Literal["ntp", "rtc", "none"]
+    scanned_at: Annotated[StrictInt, _TIME]
+    pass_: Annotated[StrictStr, Field(alias="pass", max_length=PASS_CHARS)]
+    label: Annotated[StrictStr, Field(pattern=LABEL_FORM)]
+    g: Annotated[StrictInt, Field(ge=0, le=1_000_000)]
+
+
+_KNOWN = tuple(field.alias or name for name, field in DepositItem.model_fields.items())
+
+
+def item_id(raw: object) -> str | None:
+    """Return the permanent id, or None when there is none of the right form to remember by."""
+    found = raw.get("id") if isinstance(raw, dict) else None
+    return found if isinstance(found, str) and _ID.fullmatch(found) else None
+
+
+def body_hash(raw: dict[str, object]) -> bytes:
+    """Fingerprint the body, so that the same id with another body is found.
+
+    Only keys known here count: a retry by a newer gateway that says more is the same deposit.
+    """
+    known = {key: raw[key] for key in _KNOWN if key in raw}
+    text = json.dumps(known, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).digest()
+
+
+def read_item(raw: dict[str, object]) -> DepositItem | str:
+    """Check the shape; a string says in one English sentence what is wrong with it."""
+    try:
+        item = DepositItem.model_validate(raw)
+    except ValidationError as error:
+        slip = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return f"The item's {'.'.join(str(part) for part in slip['loc'])} is wrong: {slip['msg']}."
+    if not item.id.startswith(item.bin + "."):
+        return f"The item's id {item.id} does not belong to bin {item.bin}."
+    return item

@@ -1,0 +1,128 @@
+# poll() over real sockets and emulated devices together.
+#
+# Here is where an idle program rests: the link to the world and the real sockets are waited for in
+# one system call (real time), or the world is asked for the next event (virtual time).
+import _link
+import uselect
+from uselect import POLLERR, POLLHUP, POLLIN, POLLOUT
+
+SLICE_US = 20000  # virtual time beside real sockets: the clock moves in such steps
+
+
+class poll:
+    def __init__(self):
+        self._items = []  # [object, mask, real socket or None], in order of registration
+        self._real = None
+        self._turn = -1
+
+    def _find(self, obj):
+        for item in self._items:
+            if item[0] is obj:
+                return item
+        return None
+
+    def register(self, obj, mask=POLLIN | POLLOUT):
+        item = self._find(obj)
+        if item:
+            item[1] = mask
+        else:
+            # A socket of this overlay carries the real one; emulated devices speak ioctl in Python;
+            # anything else (stdin, TLS) is native and left to the interpreter's own poll.
+            real = getattr(obj, "_real", None)
+            if real is None and not hasattr(obj, "ioctl"):
+                real = obj
+            item = [obj, mask, real]
+            self._items.append(item)
+        if item[2] is not None:
+            self._turn = -1
+
+    def modify(self, obj, mask):
+        item = self._find(obj)
+        if item is None:
+            raise OSError(2)
+        item[1] = mask
+        if item[2] is not None:
+            self._turn = -1
+
+    def unregister(self, obj):
+        item = self._find(obj)
+        if item:
+            self._items.remove(item)
+            if item[2] is not None:
+                self._turn = -1
+
+    def _emulated(self):
+        ready = []
+        for obj, mask, real in self._items:
+            if real is None and mask:
+                got = obj.ioctl(3, mask)
+                if got:
+                    ready.append((obj, got))
+        return ready
+
+    def _rebuild(self):
+        # Without Wi-Fi nothing of a socket is seen, not even that the other side has gone.
+        self._turn = _link.wifi_turn
+        self._real = uselect.poll()
+        if not _link.virtual and _link.port() is not None:
+            self._real.register(_link.port(), POLLIN)
+        self._count = 0
+        for obj, mask, real in self._items:
+            if real is not None and mask and (real is obj or _link.wifi_up):
+                self._real.register(real, mask)
+                self._count += 1
+
+    def _wait_real(self, ms, ready):
+        if self._turn != _link.wifi_turn:
+            self._rebuild()
+        if _link.virtual and not self._count:
+            return ready
+        link = _link.port()
+        for got, event in self._real.poll(ms):
+            if got is link:
+                _link.receive()
+                continue
+            for obj, _, real in self._items:
+                if real is got:
+                    ready.append((obj, event))
+        return ready
+
+    def poll(self, timeout=-1):
+        end = None
+        if timeout is not None and timeout >= 0:
+            end = _link.now_us() + timeout * 1000
+        _link.flush()
+        if timeout == 0:
+            _link.pump()
+        while True:
+            ready = self._emulated()
+            if ready:
+                return self._wait_real(0, ready)
+            left = None if end is None else end - _link.now_us()
+            if left is not None and left <= 0:
+                return self._wait_real(0, ready)
+            if _link.virtual:
+                if self._wait_virtual(end, ready):
+                    return ready
+            else:
+                _link.flush()  # interrupt handlers may have put something
+                if self._wait_real(-1 if left is None else (left + 999) // 1000, ready):
+                    return ready
+
+    def _wait_virtual(self, end, ready):
+        if self._turn != _link.wifi_turn:
+            self._rebuild()
+        until = _link.NEVER if end is None else end
+        if self._count:
+            # Real peers need real time: a slice of virtual time costs its share of it.
+            slice_end = _link.now_us() + SLICE_US
+            if slice_end < until:
+                until = slice_end
+            if self._wait_real(max(1, SLICE_US // 1000 // _link.hello["speed"]), ready):
+                return True
+        _link.exchange(until)
+        return False
+
+    def ipoll(self, timeout=-1, flags=0):
+        return iter(self.poll(timeout))
+

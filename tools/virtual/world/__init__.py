@@ -1,0 +1,1 @@
+"""The world around the bin's board: what hangs on its pins, and what people do to it."""
