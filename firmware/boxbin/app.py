@@ -189,6 +189,7 @@ class Bin:
                 try:
                     await self.clock.ask(self.identity.ntp_host, self.identity.ntp_port)
                     wait_ms = AGAIN_MS
+                    log("clock", self.clock.quality)
                 except OSError as error:
                     log("clock", error)
             else:

@@ -1,0 +1,1 @@
+"""What a technician does to a bin: build, flash, provision, calibrate, label."""

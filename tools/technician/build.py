@@ -29,6 +29,15 @@ BLOCK_BYTES = 4096
 BLOCK_COUNT = 512
 UNIT_BYTES = 32
 
+GEOMETRY = {
+    "block_size": BLOCK_BYTES,
+    "block_count": BLOCK_COUNT,
+    "read_size": UNIT_BYTES,
+    "prog_size": UNIT_BYTES,
+    "lookahead_size": UNIT_BYTES,
+    "cache_size": 4 * UNIT_BYTES,
+}
+
 APP_SLOT = PurePosixPath("/app/a")
 COMPILE_TIMEOUT_S = 60
 
@@ -65,34 +74,92 @@ def make_flash_image(
     Raises BuildError when the files do not fit.
     """
     firmware = firmware or build_firmware()
+    _replace(path, _image(_content(firmware, extra)))
+    return path
+
+
+def _content(firmware: Path, extra: dict[str, bytes] | None) -> dict[str, bytes]:
+    """Absolute names on the bin to what they hold."""
     content: dict[str, bytes] = {}
     for file in sorted(p for p in firmware.rglob("*") if p.is_file() and p.name != STAMP):
         relative = file.relative_to(firmware)
         place = PurePosixPath("/") if len(relative.parts) == 1 else APP_SLOT
         content[str(place / relative.as_posix())] = file.read_bytes()
     content.update(extra or {})
-    image = _image(content)
+    return content
+
+
+def update_flash_image(
+    path: Path, firmware: Path, extra: dict[str, bytes] | None = None
+) -> list[str]:
+    """Bring the application in an existing image up to date; leave everything else (the journal).
+
+    Returns the names written or removed. The bin must be off. Raises BuildError.
+    """
+    image = bytearray(path.read_bytes())
+    if len(image) != BLOCK_BYTES * BLOCK_COUNT:
+        raise BuildError(f"{path} has {len(image)} bytes, expected {BLOCK_BYTES * BLOCK_COUNT}")
+    filesystem = LittleFS(mount=False, **GEOMETRY)
+    filesystem.context.buffer = image
+    filesystem.mount()
+    wanted = _content(firmware, extra)
+    changed = []
+    for name in sorted(_names(filesystem, str(APP_SLOT)) - wanted.keys()):
+        filesystem.remove(name)
+        changed.append(name)
+    for name, data in wanted.items():
+        if not _same(filesystem, name, data):
+            _write(filesystem, name, data)
+            changed.append(name)
+    filesystem.unmount()
+    if changed:
+        _replace(path, bytes(filesystem.context.buffer))
+    return changed
+
+
+def _names(filesystem: LittleFS, top: str) -> set[str]:
+    if not _exists(filesystem, top):
+        return set()
+    return {
+        f"{folder.rstrip('/')}/{name}"
+        for folder, _, files in filesystem.walk(top)
+        for name in files
+    }
+
+
+def _exists(filesystem: LittleFS, name: str) -> bool:
+    try:
+        filesystem.stat(name)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _same(filesystem: LittleFS, name: str, data: bytes) -> bool:
+    if not _exists(filesystem, name):
+        return False
+    with filesystem.open(name, "rb") as file:
+        return bool(file.read() == data)
+
+
+def _write(filesystem: LittleFS, name: str, data: bytes) -> None:
+    parent = str(PurePosixPath(name).parent)
+    if parent != "/":
+        filesystem.makedirs(parent, exist_ok=True)
+    with filesystem.open(name, "wb") as file:
+        file.write(data)
+
+
+def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
-    temporary.write_bytes(image)
+    temporary.write_bytes(data)
     temporary.replace(path)
-    return path
 
 
 def _image(content: dict[str, bytes]) -> bytes:
-    filesystem = LittleFS(
-        block_size=BLOCK_BYTES,
-        block_count=BLOCK_COUNT,
-        read_size=UNIT_BYTES,
-        prog_size=UNIT_BYTES,
-        lookahead_size=UNIT_BYTES,
-        cache_size=4 * UNIT_BYTES,
-    )
+    filesystem = LittleFS(**GEOMETRY)
     for name, data in content.items():
-        parent = str(PurePosixPath(name).parent)
-        if parent != "/":
-            filesystem.makedirs(parent, exist_ok=True)
-        with filesystem.open(name, "wb") as file:
-            file.write(data)
+        _write(filesystem, name, data)
     image = bytes(filesystem.context.buffer)
     if len(image) != BLOCK_BYTES * BLOCK_COUNT:
         raise BuildError(f"image has {len(image)} bytes, expected {BLOCK_BYTES * BLOCK_COUNT}")

@@ -1,0 +1,192 @@
+"""`boxback try`: a small country on one machine, to touch.
+
+Broker, gateway and points run as `boxback run` runs them; beside them one station with one virtual
+bin, which is the real firmware on the real interpreter, and one member. Everything is kept in one
+folder, so the next start goes on where the last one ended.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import tomllib
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from gateway.config import Settings, load
+from gateway.fleet.register import add_bin
+from gateway.site import Site
+from gateway.store import open_store
+from tools.virtual.identity import Identity, load_identity
+from tools.virtual.page.serve import PageServer
+from tools.virtual.page.server import create_app
+from tools.virtual.supervisor import VirtualBin
+
+HOST = "127.0.0.1"
+STATION = "S-DEMO"
+BIN_NAME = "The bin on your desk"
+MEMBER_NAME = "Lin"
+HTTP_TIMEOUT_S = 10.0
+# A person who tries things pulls plugs and waits for what happens next: half a minute of jitter is
+# for a nation's bins, not for one.
+BIN_SETTINGS = {"reconnect_ms": 2_000, "reconnect_max_ms": 10_000, "health_ms": 10_000}
+
+PORTS = {"page": 8080, "points": 8081, "broker": 1883}
+
+Say = Callable[[str], None]
+
+
+class CountryError(Exception):
+    """The country cannot be set up; the text says why and what to do."""
+
+
+def choose_ports(wanted: dict[str, int | None]) -> dict[str, int]:
+    """The ports to use: one that was asked for must be free, a default gives way to a free one.
+
+    Raises CountryError that names the port that is taken.
+    """
+    chosen: dict[str, int] = {}
+    for name, default in PORTS.items():
+        asked = wanted.get(name)
+        port = default if asked is None else asked
+        if not _free(port):
+            if asked is not None:
+                raise CountryError(
+                    f"port {port} for the {name} is taken: stop what runs there, or choose another "
+                    f"with --{name}-port (0 takes a free one)"
+                )
+            port = 0
+        chosen[name] = port or _any_free()
+    return chosen
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _any_free() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class Country:
+    """Everything that `boxback try` runs. Use it as a context manager, then `wait`.
+
+    `bin`, `page_url` and `points_url` are there inside the block. `say` gets a line for each step.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ports: dict[str, int],
+        say: Say = lambda _: None,
+        bin_settings: dict[str, int] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.ports = ports
+        self.points_url = f"http://{HOST}:{ports['points']}"
+        self.page_url = f"http://{HOST}:{ports['page']}/"
+        self._say = say
+        self._bin_settings = BIN_SETTINGS | (bin_settings or {})
+        self._stack = ExitStack()
+        self.settings: Settings
+        self.site: Site
+        self.bin: VirtualBin
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            config = self._write_config()
+            self.settings = load(config)
+            identity = self._identity()
+            log = self.folder / "country.log"
+            self._say("broker, gateway and points backend")
+            self.site = stack.enter_context(Site(self.settings, config, log))
+            self._say("the firmware, compiled, and a bin that runs it")
+            files = {"/settings.json": json.dumps(self._bin_settings).encode()}
+            self.bin = stack.enter_context(VirtualBin(identity, self.folder / "bin", files=files))
+            self._say("the page")
+            app = create_app(self.bin, phone_url=self.points_url + "/", enrol=self.enrol)
+            stack.enter_context(PageServer(app, self.ports["page"]))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def enrol(self) -> str:
+        """A fresh link that makes a phone the member's. Raises CountryError."""
+        member = self._member()
+        made = self._ask("POST", f"/v1/members/{member}/enrolments")
+        return f"{self.points_url}/#enrol={made['code']}"
+
+    def _write_config(self) -> Path:
+        """The settings of this country, as a file that all its programs read."""
+        path = self.folder / "boxback.toml"
+        page = f"http://{HOST}:{self.ports['page']}"
+        path.write_text(
+            f"# Written anew by each `boxback try`; every setting: boxback run --print-config\n"
+            f"data_dir = {json.dumps(str(self.folder.resolve()))}\n\n"
+            f"[broker]\nport = {self.ports['broker']}\n\n"
+            f"[relay]\nurl = {json.dumps(self.points_url)}\n\n"
+            f"[points]\nport = {self.ports['points']}\nframe_ancestors = [{json.dumps(page)}]\n",
+            encoding="utf-8",
+        )
+        return path
+
+    def _identity(self) -> Identity:
+        """The bin's identity: issued by the fleet once, then kept."""
+        path = self.folder / "bin.json"
+        if not path.exists():
+            self._say("a station and a bin with keys of its own")
+            store = open_store(
+                self.settings.database_path, wait_ms=self.settings.gateway.database_wait_ms
+            )
+            try:
+                made = add_bin(store, self.settings.broker, station=STATION, name=BIN_NAME)
+            finally:
+                store.close()
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(made.as_json()))
+        identity = load_identity(path)
+        return Identity(
+            identity.bin, identity.key, identity.label_key, HOST, self.ports["broker"]
+        )
+
+    def _member(self) -> str:
+        path = self.folder / "member.json"
+        if not path.exists():
+            made = self._ask("POST", "/v1/members", {"name": MEMBER_NAME})
+            path.write_text(json.dumps({"id": made["id"]}))
+        return str(json.loads(path.read_text())["id"])
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        keys = tomllib.loads((self.folder / "points" / "keys.toml").read_text())
+        reply = httpx.request(
+            method,
+            self.points_url + path,
+            json=body,
+            headers={"Authorization": f"Bearer {keys['operator_key']}"},
+            timeout=HTTP_TIMEOUT_S,
+        )
+        if reply.is_error:
+            raise CountryError(f"{method} {path}: points answered {reply.status_code}")
+        found: dict[str, Any] = reply.json()
+        return found
