@@ -1,0 +1,1 @@
+"""The gateway: durable lines from bins over MQTT, passed on to points over HTTP."""

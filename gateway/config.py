@@ -1,16 +1,16 @@
-"""The one configuration file, `boxback.toml`: its schema, its loader, and the schema as text.
+"""The one configuration file, `boxback.toml`: its schema and its loader.
 
 Every value has a default, so the file itself is optional. A name that nobody knows is an error: a
 typing slip must not leave a default in force in silence. `[points]` belongs to the points backend,
 which has a schema of its own for it (gateway/points/config.py); here it passes by unread.
+
+Longer than other files, for it is one list: every setting stands beside its description.
 
     ConfigError     the file or a value in it cannot be used; the text says which and what to do
 """
 
 from __future__ import annotations
 
-import json
-import textwrap
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,7 +29,6 @@ from pydantic import (
 
 DEFAULT_FILE: Final = Path("boxback.toml")
 FILE_MAX_BYTES: Final = 1 << 20
-_TEXT_WIDTH: Final = 96
 _SHOWN_VALUE_CHARS: Final = 80
 
 
@@ -43,6 +42,16 @@ def _http_url(value: str) -> str:
         reason = "must be an address such as http://127.0.0.1:8081"
         raise ValueError(reason)
     return value.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """`localhost` or a loopback address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class _Section(BaseModel):
@@ -70,7 +79,10 @@ class BrokerSettings(_Section):
         "added restarts it within users_poll_s.",
     )
     users_poll_s: float = Field(
-        default=2.0, ge=0.1, le=60, description="How often the embedded broker looks for added bins."
+        default=2.0,
+        ge=0.1,
+        le=60,
+        description="How often the embedded broker looks for added bins.",
     )
     connections_max: int = Field(
         default=1000, ge=2, le=10_000, description="Clients at once at the embedded broker."
@@ -137,10 +149,16 @@ class GatewaySettings(_Section):
         "mosquitto: max_inflight_messages, 20 unless set). A batch is closed at half of it.",
     )
     batch_lines: int = Field(
-        default=512, ge=1, le=5_000, description="Lines after which a batch is closed and committed."
+        default=512,
+        ge=1,
+        le=5_000,
+        description="Lines after which a batch is closed and committed.",
     )
     batch_wait_ms: int = Field(
-        default=10, ge=0, le=1_000, description="Time after its first message when a batch is closed."
+        default=10,
+        ge=0,
+        le=1_000,
+        description="Time after its first message when a batch is closed.",
     )
     queue_messages: int = Field(
         default=256,
@@ -163,12 +181,15 @@ class GatewaySettings(_Section):
         description="Longest wait before a commit that failed (disk full, locked) is tried again.",
     )
     database_wait_ms: int = Field(
-        default=5_000, ge=1, le=60_000, description="Longest wait for the database's lock in one try."
+        default=5_000,
+        ge=1,
+        le=60_000,
+        description="Longest wait for the database's lock in one try.",
     )
     quarantine_rows: int = Field(
         default=10_000,
         ge=100,
-        le=10_000_000,
+        le=1_000_000,
         description="Different bad payloads kept; the oldest go first.",
     )
     stop_timeout_s: float = Field(
@@ -189,7 +210,10 @@ class RelaySettings(_Section):
         "with gateway_key. By default <data_dir>/points/keys.toml, which points makes.",
     )
     batch_items: int = Field(
-        default=500, ge=1, le=500, description="Items in one request (the backend takes 500 at most)."
+        default=500,
+        ge=1,
+        le=500,
+        description="Items in one request (the backend takes 500 at most).",
     )
     timeout_s: float = Field(default=10.0, ge=0.1, le=120, description="Longest wait for a reply.")
     poll_ms: int = Field(
@@ -252,16 +276,6 @@ class Settings(_Section):
         return self.relay.key_file or self.data_dir / "points" / "keys.toml"
 
 
-def is_loopback(host: str) -> bool:
-    """`localhost` or a loopback address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def load(path: Path | None = None) -> Settings:
     """Settings of a file; without a path those of ./boxback.toml, or the defaults without one.
 
@@ -307,7 +321,7 @@ def _sentence(slip: dict[str, Any]) -> str:
         place = f"[{path[0]}]" if len(path) > 1 else "the top of the file"
         return f"  {key}: there is no such setting; {place} has: {known}"
     message = str(slip["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    if slip["type"] == "value_error" and len(path) < 2:  # noqa: PLR2004 - a whole section
+    if slip["type"] == "value_error" and len(path) < 2:
         return f"  {key}: {message}"
     shown = repr(slip["input"])
     if len(shown) > _SHOWN_VALUE_CHARS:
@@ -324,53 +338,3 @@ def _known_names(path: list[str]) -> list[str]:
             return []
         model = annotation
     return sorted(model.model_fields)
-
-
-def schema_toml(settings: Settings | None = None) -> str:
-    """The whole schema as TOML: every name with its description and its value, commented out.
-
-    Without settings the values are the defaults. `[points]` is named only.
-    """
-    settings = settings or Settings()
-    parts = ["# boxback.toml: every setting with its default. Take the # away to change one."]
-    parts.append(_described("data_dir", Settings.model_fields["data_dir"], settings.data_dir))
-    for name in ("broker", "gateway", "relay"):
-        section: BaseModel = getattr(settings, name)
-        title = (type(section).__doc__ or "").strip()
-        parts.append(f"\n[{name}]\n# {title}")
-        parts.extend(
-            _described(key, field, getattr(section, key))
-            for key, field in type(section).model_fields.items()
-        )
-    parts.append(f"\n[points]\n{_comment(Settings.model_fields['points'].description or '')}")
-    return "\n".join(parts) + "\n"
-
-
-def _described(key: str, field: Any, value: object) -> str:
-    shown = '""' if value is None else _toml_value(value)
-    hint = " (not set)" if value is None else ""
-    limits = _limits(field.metadata)
-    text = f"{field.description}{limits}{hint}"
-    return f"\n{_comment(text)}\n#{key} = {shown}"
-
-
-def _limits(metadata: list[Any]) -> str:
-    """` (1 to 500)` from pydantic's ge and le."""
-    low = next((m.ge for m in metadata if hasattr(m, "ge")), None)
-    high = next((m.le for m in metadata if hasattr(m, "le")), None)
-    if low is None or high is None:
-        return ""
-    return f" ({low} to {high})"
-
-
-def _comment(text: str) -> str:
-    return textwrap.fill(
-        text, _TEXT_WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
-    )
-
-
-def _toml_value(value: object) -> str:
-    """Bool, number or text as TOML (its basic strings are a subset of what JSON writes)."""
-    if isinstance(value, Path):
-        value = str(value)
-    return json.dumps(value)

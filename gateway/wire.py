@@ -3,11 +3,12 @@
 The same contract is written a second time in `firmware/boxbin/core/wire.py`, small and slow;
 this one is fast. `tests/vectors/wire.json` holds both to it.
 
-    WireError                 a payload, a topic or an id that breaks the contract; `.reason` is a code
+    WireError                 a payload, topic or id that breaks the contract; `.reason` is a code
     Signer                    MACs of one bin and one leaf, with the keyed hash states kept
     Line / BadLine            one record of a journal payload, good or not
 
-Nothing here does I/O, keeps state between calls or looks at a clock.
+Nothing here does I/O, keeps state between calls or looks at a clock. It is longer than other files
+because the contract is read as a whole.
 """
 
 from __future__ import annotations
@@ -287,9 +288,7 @@ def receipt_body(epoch: str, n: int) -> bytes:
     return b'{"e":"%s","n":%d}' % (epoch.encode("ascii"), n)
 
 
-def outcome_body(  # noqa: PLR0913 - the six fields of the contract
-    epoch: str, n: int, *, status: str, points: int, balance: int, why: str
-) -> bytes:
+def outcome_body(epoch: str, n: int, *, status: str, points: int, balance: int, why: str) -> bytes:
     """JSON of an outcome. `why` is a refusal's code, "" when credited."""
     return _encode(
         {"e": epoch, "n": n, "status": status, "points": points, "balance": balance, "why": why}
@@ -309,7 +308,7 @@ def topic(bin_id: str, leaf: str) -> str:
 def parse_topic(text: str) -> Topic:
     """Take a topic apart; raises WireError BAD_TOPIC for another form, bin id or shard."""
     parts = text.split("/")
-    if len(parts) != 5 or parts[0] != "boxback" or parts[1] != "1":  # noqa: PLR2004 - the form
+    if len(parts) != 5 or parts[0] != "boxback" or parts[1] != "1":
         raise WireError(BAD_TOPIC, f"not {VERSION}/<shard>/<bin>/<leaf>")
     shard, bin_id, leaf = parts[2:]
     if not is_bin_id(bin_id):

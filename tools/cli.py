@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -26,9 +26,9 @@ USAGE, FAILURE = 2, 1
 app = typer.Typer(
     name="boxback",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     help="Smart bins that take parcel cartons back and give points for them.\n\n"
-    "To see it all at once: [bold]boxback try[/bold]",
+    "To see it all at once: **boxback try**",
 )
 
 
@@ -102,7 +102,7 @@ def _plain_errors(console: Console, data_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _steps(console: Console) -> Iterator[object]:
+def _steps(console: Console) -> Iterator[Callable[[str], None]]:
     """Give a function that shows which step is going on, and how long the start took."""
     started_s = time.monotonic()
     with console.status("Starting …") as status:

@@ -7,11 +7,13 @@ folder, so the next start goes on where the last one ended.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import socket
 import tomllib
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -81,6 +83,24 @@ def _any_free() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; the kernel lets go of it however the process ends."""
+    with (folder / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise CountryError(
+                f"{folder} is in use by another `boxback try` (process {file.read().strip()}): "
+                "use that one, stop it, or choose another folder with --data-dir"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
 class Country:
     """Everything that `boxback try` runs. Use it as a context manager, then `wait`.
 
@@ -94,7 +114,7 @@ class Country:
         say: Say = lambda _: None,
         bin_settings: dict[str, int] | None = None,
     ) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
         self.ports = ports
         self.points_url = f"http://{HOST}:{ports['points']}"
         self.page_url = f"http://{HOST}:{ports['page']}/"
@@ -106,8 +126,10 @@ class Country:
         self.bin: VirtualBin
 
     def __enter__(self) -> Self:
+        """Start everything. Raises CountryError and what its parts raise, with nothing left."""
         with ExitStack() as stack:
             self.folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_alone(self.folder))
             config = self._write_config()
             self.settings = load(config)
             identity = self._identity()
@@ -129,6 +151,7 @@ class Country:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Stop everything; what is kept stays in the folder."""
         self._stack.close()
 
     def enrol(self) -> str:
@@ -143,7 +166,7 @@ class Country:
         page = f"http://{HOST}:{self.ports['page']}"
         path.write_text(
             f"# Written anew by each `boxback try`; every setting: boxback run --print-config\n"
-            f"data_dir = {json.dumps(str(self.folder.resolve()))}\n\n"
+            f"data_dir = {json.dumps(str(self.folder))}\n\n"
             f"[broker]\nport = {self.ports['broker']}\n\n"
             f"[relay]\nurl = {json.dumps(self.points_url)}\n\n"
             f"[points]\nport = {self.ports['points']}\nframe_ancestors = [{json.dumps(page)}]\n",
@@ -166,9 +189,7 @@ class Country:
             path.touch(mode=0o600)
             path.write_text(json.dumps(made.as_json()))
         identity = load_identity(path)
-        return Identity(
-            identity.bin, identity.key, identity.label_key, HOST, self.ports["broker"]
-        )
+        return Identity(identity.bin, identity.key, identity.label_key, HOST, self.ports["broker"])
 
     def _member(self) -> str:
         path = self.folder / "member.json"

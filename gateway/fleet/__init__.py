@@ -1,0 +1,1 @@
+"""Bins: their ids, keys and signs of life."""

@@ -1,6 +1,6 @@
 """New bins: an id, a key, and what the technician writes into the bin.
 
-    FleetError      the bin cannot be added; the text says why and what to do
+FleetError      the bin cannot be added; the text says why and what to do
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""MQTT in: judge, verify, commit in batches, receipts."""

@@ -27,15 +27,13 @@ class Committed(NamedTuple):
 
 
 def commit(store: Store, batch: Batch, at_ms: int, quarantine_rows: int) -> Committed:
-    """Write the batch, all of it or nothing. Raises SQLAlchemy's errors; then nothing is written."""
+    """Write all of the batch, or nothing when it raises one of SQLAlchemy's errors."""
     with store.writing() as connection:
         stored = lines.add(connection, batch.arrived, at_ms)
         sendable, broken = _entries(stored.released)
         outbox.put(connection, sendable, at_ms)
         outbox.bury(connection, broken, at_ms)
-        conflicts = [
-            Reject(item.bin, "", CONFLICT, item.line.raw) for item in stored.conflicts
-        ]
+        conflicts = [Reject(item.bin, "", CONFLICT, item.line.raw) for item in stored.conflicts]
         rejects = [*batch.rejects, *conflicts]
         quarantine.add(connection, rejects, at_ms, quarantine_rows)
         fleet.note_seen(connection, list(batch.seen.values()), at_ms)

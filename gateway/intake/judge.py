@@ -30,7 +30,8 @@ _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 class Message(NamedTuple):
     """One message from the broker. `session` counts connections: an acknowledgement is good only
-    in the connection that brought the message."""
+    in the connection that brought the message.
+    """
 
     topic: str
     payload: bytes
@@ -108,9 +109,10 @@ def _online(message: Message, keys: BinKeys, batch: Batch) -> None:
 
 
 def _health(message: Message, keys: BinKeys, batch: Batch) -> None:
+    if len(message.payload) > HEALTH_MAX_BYTES:
+        batch.rejects.append(Reject(keys.bin, message.topic, wire.TOO_BIG, message.payload))
+        return
     try:
-        if len(message.payload) > HEALTH_MAX_BYTES:
-            raise wire.WireError(wire.TOO_BIG, f"at most {HEALTH_MAX_BYTES} bytes")
         body = wire.verify_with(keys.health, message.payload)
         _decode_object(body)
     except wire.WireError as error:

@@ -91,7 +91,9 @@ def _health(svc: Svc) -> dict[str, str]:
 
 
 def _error(status: int, code: str, why: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"code": code, "why": why}, status_code=status, headers=headers)
+    # A name in `why` may come from the request; half a surrogate pair could not be sent back.
+    sendable = why.encode(errors="replace").decode()
+    return JSONResponse({"code": code, "why": sendable}, status_code=status, headers=headers)
 
 
 def _refused(_request: Request, error: Exception) -> Response:

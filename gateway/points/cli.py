@@ -130,9 +130,9 @@ def member_add(
         facts = {"id": member.id, "name": member.name, "link": link, "expires_at": expires_ms}
         typer.echo(json.dumps(facts, ensure_ascii=False))
     else:
-        typer.echo(
-            f"{member.id} {member.name}\nOpen this on the phone, within {settings.enrolment_ttl_s // 60} minutes, once:\n{link}"
-        )
+        typer.echo(f"{member.id} {member.name}")
+        minutes = settings.enrolment_ttl_s / 60
+        typer.echo(f"Open this on the phone, once, within {minutes:g} minutes:\n{link}")
 
 
 @member_app.command("list")

@@ -164,10 +164,11 @@ def load_settings(path: Path | None, **overrides: object) -> PointsSettings:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             reason = f"{path}: is not TOML: {error}"
             raise ConfigError(reason) from None
-        table = document.get("points", {})
-        if not isinstance(table, dict):
+        found: object = document.get("points", {})
+        if not isinstance(found, dict):
             reason = f"{path}: [points] must be a table"
             raise ConfigError(reason)
+        table = dict(found)
         if "data_dir" in document:
             table = {"data_dir": document["data_dir"], **table}
     given = {name: value for name, value in overrides.items() if value is not None}

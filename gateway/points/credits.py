@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import insert, select, tuple_
 
-from gateway.points.items import DepositItem, body_hash, item_id, read_item
+from gateway.points.items import DepositItem, body_hash, given_id, item_id, read_item
 from gateway.points.ledger import Transfer, balances, issue
 from gateway.points.passes import Pass, genuine, in_time, read_pass
 from gateway.points.tables import deposits, handles, labels, pass_bindings, statement
@@ -71,6 +71,9 @@ class _Verdict(NamedTuple):
 class _Batch:
     """What the database knew before, brought forward with each decision; and the rows to write."""
 
+    keys: Keys
+    rules: Rules
+    now_ms: int
     stored: dict[str, tuple[bytes, Answer]] = field(default_factory=dict)
     secrets: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # handle: member, secret
     bound: dict[tuple[str, int], str] = field(default_factory=dict)  # handle, step: bin
@@ -95,20 +98,20 @@ def settle(
         raise ValueError(reason)
     read = [read_item(raw) if isinstance(raw, dict) else "" for raw in raw_items]
     with db.write() as connection:
-        batch = _look_up(connection, keys, raw_items, read)
-        answers = [
-            _answer(batch, keys, rules, raw, item, now_ms)
-            for raw, item in zip(raw_items, read, strict=True)
-        ]
-        _write(connection, batch, now_ms)
+        batch = _Batch(keys, rules, now_ms)
+        _look_up(connection, batch, raw_items, read)
+        answers = [_answer(batch, raw, item) for raw, item in zip(raw_items, read, strict=True)]
+        _write(connection, batch)
     return answers
 
 
 def _look_up(
-    connection: Connection, keys: Keys, raws: Sequence[object], read: Sequence[DepositItem | str]
-) -> _Batch:
+    connection: Connection,
+    batch: _Batch,
+    raws: Sequence[object],
+    read: Sequence[DepositItem | str],
+) -> None:
     """Fetch what the decisions need, one statement for each table."""
-    batch = _Batch()
     ids = {found for raw in raws if (found := item_id(raw)) is not None}
     for row in connection.execute(select(deposits).where(deposits.c.id.in_(ids))):
         batch.stored[row.id] = (
@@ -127,40 +130,28 @@ def _look_up(
     )
     for row in connection.execute(bindings):
         batch.bound[row.handle, row.step] = row.bin
-    hashes = {keys.label_hash(item.label) for item in items if item.label}
+    hashes = {batch.keys.label_hash(item.label) for item in items if item.label}
     seen = select(labels.c.label_hash).where(labels.c.label_hash.in_(hashes))
     batch.labels = set(connection.execute(seen).scalars())
-    return batch
 
 
-def _answer(
-    batch: _Batch,
-    keys: Keys,
-    rules: Rules,
-    raw: object,
-    item: DepositItem | str,
-    now_ms: int,
-) -> Answer:
+def _answer(batch: _Batch, raw: object, item: DepositItem | str) -> Answer:
     identity = item_id(raw)
     if identity is None or not isinstance(raw, dict):
-        given = raw.get("id") if isinstance(raw, dict) else None
-        shown = given if isinstance(given, str) else ""
-        return Answer(shown, "refused", 0, 0, "bad_item", "The item has no id of the right form.")
+        why = "The item has no id of the right form, so it cannot be remembered."
+        return Answer(given_id(raw), "refused", 0, 0, "bad_item", why)
     fingerprint = body_hash(raw)
     if identity in batch.stored:
         before, answer = batch.stored[identity]
         if before == fingerprint:
             return answer
         return Answer(identity, "refused", 0, 0, "id_conflict", WHY["id_conflict"])
-    if isinstance(item, str):
-        verdict = _Verdict("bad_item", why=item)
-    else:
-        verdict = _decide(batch, keys, rules, item, now_ms)
-    return _record(batch, rules, identity, fingerprint, item, verdict, now_ms)
+    verdict = _Verdict("bad_item", why=item) if isinstance(item, str) else _decide(batch, item)
+    return _record(batch, identity, fingerprint, item, verdict)
 
 
-def _decide(batch: _Batch, keys: Keys, rules: Rules, item: DepositItem, now_ms: int) -> _Verdict:
-    if rules.label_required and not item.label:
+def _decide(batch: _Batch, item: DepositItem) -> _Verdict:  # noqa: PLR0911  one check, one line
+    if batch.rules.label_required and not item.label:
         return _Verdict("label_missing")
     shown = read_pass(item.pass_)
     if shown is None:
@@ -170,11 +161,11 @@ def _decide(batch: _Batch, keys: Keys, rules: Rules, item: DepositItem, now_ms: 
     member, secret = batch.secrets[shown.handle]
     if not genuine(shown, secret):
         return _Verdict("pass_forged")
-    if not in_time(shown, item.clock, item.scanned_at, now_ms):
+    if not in_time(shown, item.clock, item.scanned_at, batch.now_ms):
         return _Verdict("pass_expired", member, shown)
     if batch.bound.get((shown.handle, shown.step), item.bin) != item.bin:
         return _Verdict("pass_replayed", member, shown)
-    label = keys.label_hash(item.label) if item.label else None
+    label = batch.keys.label_hash(item.label) if item.label else None
     if label in batch.labels:
         return _Verdict("label_seen", member, shown)
     return _Verdict("", member, shown, label)
@@ -182,18 +173,16 @@ def _decide(batch: _Batch, keys: Keys, rules: Rules, item: DepositItem, now_ms: 
 
 def _record(
     batch: _Batch,
-    rules: Rules,
     identity: str,
     fingerprint: bytes,
     item: DepositItem | str,
     verdict: _Verdict,
-    now_ms: int,
 ) -> Answer:
     """Bring the batch forward by one decision. Only a credit uses up a label or binds a pass."""
     member, shown = verdict.member, verdict.shown
     points = 0
     if not verdict.code and member is not None and shown is not None:
-        points = rules.points_per_carton
+        points = batch.rules.points_per_carton
         batch.balances[member] += points
         batch.transfers.append(Transfer(f"deposit:{identity}", "deposit", member, points))
         if verdict.label is not None:
@@ -208,12 +197,12 @@ def _record(
     why = verdict.why or WHY[verdict.code]
     answer = Answer(identity, status, points, balance, verdict.code, why)
     batch.stored[identity] = (fingerprint, answer)
-    batch.deposit_rows.append(_deposit_row(answer, fingerprint, item, verdict, now_ms))
+    batch.deposit_rows.append(_deposit_row(answer, fingerprint, item, verdict, batch.now_ms))
     if member is not None:
         batch.statement_rows.append(
             {
                 "member": member,
-                "at_ms": now_ms,
+                "at_ms": batch.now_ms,
                 "code": f"deposit.{verdict.code or 'credited'}",
                 "points": points,
                 "balance": balance,
@@ -250,7 +239,7 @@ def _deposit_row(
     }
 
 
-def _write(connection: Connection, batch: _Batch, now_ms: int) -> None:
+def _write(connection: Connection, batch: _Batch) -> None:
     for table, rows in (
         (deposits, batch.deposit_rows),
         (labels, batch.label_rows),
@@ -259,4 +248,4 @@ def _write(connection: Connection, batch: _Batch, now_ms: int) -> None:
     ):
         if rows:
             connection.execute(insert(table), rows)
-    issue(connection, batch.transfers, now_ms)
+    issue(connection, batch.transfers, batch.now_ms)

@@ -15,6 +15,7 @@ LABEL_FORM = r"^([A-Za-z0-9_-]{22})?$"
 PASS_CHARS = 128  # longer than any pass: what the form then refuses is a forgery, not bad shape
 
 _ID = re.compile(r"B-[0-9A-HJKMNP-TV-Z]{5}\.[0-9a-f]{8}\.[1-9][0-9]{0,9}")
+_SAID_CHARS = 64
 _TIME = Field(ge=-(2**53), le=2**53)  # SQLite holds 64 bits, JSON of browsers 53
 
 
@@ -42,6 +43,12 @@ def item_id(raw: object) -> str | None:
     """Return the permanent id, or None when there is none of the right form to remember by."""
     found = raw.get("id") if isinstance(raw, dict) else None
     return found if isinstance(found, str) and _ID.fullmatch(found) else None
+
+
+def given_id(raw: object) -> str:
+    """Return what stands for an id, to say it back: cut short, and of letters that can be sent."""
+    found = raw.get("id") if isinstance(raw, dict) else None
+    return found[:_SAID_CHARS].encode(errors="replace").decode() if isinstance(found, str) else ""
 
 
 def body_hash(raw: dict[str, object]) -> bytes:

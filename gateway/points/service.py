@@ -63,10 +63,10 @@ def operator_only(svc: Svc, authorization: Bearer = "") -> None:
     _check(authorization, svc.keys.operator_key)
 
 
-def same_origin(request: Request) -> None:
+def same_origin(request: Request, svc: Svc) -> None:
     """Refuse what another site's page sends in a member's name. Raises Refusal (cross_origin)."""
     site = request.headers.get("sec-fetch-site", "same-origin")
     origin = request.headers.get("origin")
-    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
-    if site not in {"same-origin", "none"} or (origin is not None and origin != own):
+    own = {f"{request.url.scheme}://{request.headers.get('host', '')}", svc.settings.public_url}
+    if site not in {"same-origin", "none"} or (origin is not None and origin not in own):
         raise Refusal(403, "cross_origin", "Only the member's own page may ask for this.")

@@ -1,0 +1,1 @@
+"""The outbox, passed on to the points backend over HTTP."""

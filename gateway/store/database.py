@@ -49,7 +49,7 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """Give a connection in a write transaction: durable when the block ends, undone if it raises.
+        """Give a connection in a write transaction: durable after the block, undone if it raises.
 
         On SQLite the write lock is taken at once, so what the block reads stays true until then.
         """

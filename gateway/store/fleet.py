@@ -45,7 +45,7 @@ class BinState(NamedTuple):
     """Items in the outbox."""
 
 
-def add_bin(  # noqa: PLR0913 - the columns
+def add_bin(
     connection: sa.Connection, *, bin_id: str, station: str, name: str, key: bytes, at_ms: int
 ) -> bool:
     """Store a new bin; False when the id is taken."""

@@ -37,7 +37,7 @@ class Stored(NamedTuple):
     again: int
     conflicts: list[Arrived]
     reached: dict[Series, int]
-    """For every series in the batch: 1..n are durable when this transaction is; 0 when 1 is missing."""
+    """For every series in the batch: 1..n are durable with this transaction; 0 lacks line 1."""
     released: list[Arrived]
     """Lines that now have no gap before them and had before, or are new: ready for the outbox, in
     order within their series."""
@@ -96,7 +96,7 @@ def _progress_of(
     return found
 
 
-def _sort_out(  # noqa: PLR0913 - two results that are gathered over all series
+def _sort_out(
     connection: sa.Connection,
     series: Series,
     items: list[Arrived],

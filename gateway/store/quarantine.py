@@ -42,7 +42,7 @@ def add(connection: sa.Connection, rejects: Sequence[Reject], at_ms: int, rows_m
             "bin": reject.bin,
             "reason": reject.reason,
             "digest": digest,
-            "topic": reject.topic.encode("ascii", "backslashreplace").decode()[:TOPIC_KEPT_CHARS],
+            "topic": reject.topic.encode("unicode_escape").decode("ascii")[:TOPIC_KEPT_CHARS],
             "payload": reject.payload[:PAYLOAD_KEPT_BYTES],
             "size_bytes": len(reject.payload),
             "times": 0,

@@ -113,9 +113,7 @@ def test_4_a_forged_pass_gets_thanks_but_no_points(tmp_path: Path) -> None:
         w.bin.wait_for_text("Hello!", LIMIT_S)
         w.give_back("SF1000000001")
         w.bin.wait_for_text("No points", LIMIT_S)
-        assert rows(w.settings, "select status, code from outcomes") == [
-            ("refused", "pass_forged")
-        ]
+        assert rows(w.settings, "select status, code from outcomes") == [("refused", "pass_forged")]
         assert phone.me()["balance"] == 0
 
 
@@ -183,5 +181,3 @@ def test_5_evidence_is_the_same_bytes_in_flash_and_store(tmp_path: Path) -> None
         )
         flash = w.bin.flash_path.read_bytes()
         assert text.rstrip(b"\n") in flash
-
-

@@ -73,9 +73,7 @@ def way(folder: Path, broker: str, **bin_settings: int) -> Iterator[Way]:
             settings = settings_for(folder / "gateway", running.port, points.url)
             assert settings.relay.key_file is not None
             settings.relay.key_file.write_text(points.gateway_key)
-            identity = Identity(
-                made.bin, made.key, made.label_key, "127.0.0.1", running.port
-            )
+            identity = Identity(made.bin, made.key, made.label_key, "127.0.0.1", running.port)
             files = {"/settings.json": json.dumps(BIN_SETTINGS | bin_settings).encode()}
             with VirtualBin(identity, folder / "bin", files=files) as bin_:
                 bin_.wait_for_text(IDLE, LIMIT_S)

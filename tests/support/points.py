@@ -1,14 +1,13 @@
 """The points backend in a process of its own, and a phone to go with it, for anybody's tests.
 
-    with points_service(tmp_path) as points:
-        phone = points.enrol_phone("Lin")
-        points.deposit([deposit_item(phone, n=1)])
+with points_service(tmp_path) as points:
+    phone = points.enrol_phone("Lin")
+    points.deposit([deposit_item(phone, n=1)])
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 import os
@@ -42,7 +41,9 @@ def unix_ms() -> int:
 def plain_pass(secret: bytes, handle: str, step: int) -> str:
     """Make a pass by the contract's words, one bit at a time: a second opinion on passes.py."""
     said = f"BB1.{handle}.{step}"
-    bits = "".join(f"{byte:08b}" for byte in hmac.new(secret, said.encode(), "sha256").digest()[:10])
+    bits = "".join(
+        f"{byte:08b}" for byte in hmac.new(secret, said.encode(), "sha256").digest()[:10]
+    )
     letters = [CROCKFORD[int(bits[i : i + 5], 2)] for i in range(0, 80, 5)]
     return f"{said}.{''.join(letters)}"
 
@@ -65,7 +66,9 @@ class Phone:
 
     def show_pass(self, at_ms: int | None = None) -> str:
         """Return the text in the QR code at this time (now when None)."""
-        return plain_pass(self.secret, self.handle, (unix_ms() if at_ms is None else at_ms) // 30_000)
+        return plain_pass(
+            self.secret, self.handle, (unix_ms() if at_ms is None else at_ms) // 30_000
+        )
 
     def me(self, **query: int) -> dict[str, Any]:
         """Return `GET /v1/me`."""
@@ -100,7 +103,7 @@ def _events(answer: httpx.Response) -> Iterator[dict[str, Any]]:
             found[name] = json.loads(value) if name == "data" else value
 
 
-def deposit_item(  # noqa: PLR0913  every part of the item may be said
+def deposit_item(
     phone: Phone | None,
     n: int = 1,
     *,
@@ -135,8 +138,8 @@ class PointsService:
         """Write settings and keys; `start` starts it. Settings are PointsSettings' names."""
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = folder / "data"
-        self.gateway_key = secrets.token_urlsafe(24)
-        self.operator_key = secrets.token_urlsafe(24)
+        self.gateway_key = str(settings.get("gateway_key", secrets.token_urlsafe(24)))
+        self.operator_key = str(settings.get("operator_key", secrets.token_urlsafe(24)))
         self.log = folder / "points.log"
         self.url = ""
         self._config = folder / "points.toml"
@@ -166,7 +169,7 @@ class PointsService:
         self._config.write_text("[points]\n" + "\n".join(lines) + "\n")
         command = [sys.executable, "-m", "gateway.points", "serve", "--json"]
         with self.log.open("a") as log:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [*command, "--config", str(self._config)],
                 cwd=ROOT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -206,6 +209,12 @@ class PointsService:
             process.kill()
         return self._gone(process)
 
+    def wait(self) -> int:
+        """Wait until it has ended by itself; return its exit code."""
+        if self._process is None:
+            raise RuntimeError("the points service is not running")
+        return self._gone(self._process)
+
     def _gone(self, process: subprocess.Popen[str]) -> int:
         self._process = None
         code = process.wait(STOP_S)
@@ -238,9 +247,7 @@ class PointsService:
     def post_deposits(self, body: object, key: str | None = None) -> httpx.Response:
         """`POST /v1/deposits` with any body; the raw answer."""
         headers = {"Authorization": f"Bearer {self.gateway_key if key is None else key}"}
-        return httpx.post(
-            f"{self.url}/v1/deposits", json=body, headers=headers, timeout=REQUEST_S
-        )
+        return httpx.post(f"{self.url}/v1/deposits", json=body, headers=headers, timeout=REQUEST_S)
 
     def deposit(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Send items as the relay does; the answers."""

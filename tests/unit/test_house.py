@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-
 from tools.technician.font import FONT, characters
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +79,9 @@ def test_files_and_functions_stay_small(path: Path) -> None:
 
 
 def test_no_registry_is_named_in_a_committed_file() -> None:
-    hosts = re.compile("|".join(["py" + r"pi\.org", "python" + "hosted", "npm" + r"js\.", "debian" + r"\.org"]))
+    hosts = re.compile(
+        "|".join(["py" + r"pi\.org", "python" + "hosted", "npm" + r"js\.", "debian" + r"\.org"])
+    )
     for path in tracked():
         if path.suffix in {".py", ".toml", ".lock", ".json", ".md", ".mk", ".yml", ""}:
             assert not hosts.search(path.read_text(errors="replace")), path
@@ -90,7 +91,8 @@ def test_the_font_has_every_character_that_the_bin_can_say() -> None:
     data = FONT.read_bytes()
     count = int.from_bytes(data[4:6], "little")
     codes = [int.from_bytes(data[6 + 2 * i : 8 + 2 * i], "little") for i in range(count)]
-    assert data[:4] == b"BXF1" and len(data) == 6 + 34 * count
+    assert data[:4] == b"BXF1"
+    assert len(data) == 6 + 34 * count
     assert codes == sorted(set(codes))
     assert set(characters()) <= set(codes), "make it anew: see tools/technician/font.py"
     blank = [c for i, c in enumerate(codes) if not any(data[6 + 2 * count + 32 * i :][:32])]

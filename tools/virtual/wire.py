@@ -1,8 +1,8 @@
 """The world's end of the link to the emulated board: frames, records and events.
 
-The other end is ``overlay/_link.py``; the protocol is drawn in README.md. Numbers are little-endian.
-Board to world: ``u32 length, u64 now_us, u64 until_us``, then records; world to board: ``u32 length,
-u64 now_us``, then events. A record or event is ``u8 kind, u16 length, body``.
+The other end is ``overlay/_link.py``; the protocol is drawn in README.md. Numbers are
+little-endian. Board to world: ``u32 length, u64 now_us, u64 until_us``, then records; world to
+board: ``u32 length, u64 now_us``, then events. A record or event is ``u8 kind, u16 length, body``.
 """
 
 from __future__ import annotations

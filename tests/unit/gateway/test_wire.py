@@ -149,7 +149,7 @@ def test_a_deposit_is_read_and_a_strange_one_is_told() -> None:
     raw = payload_of(VECTORS["journal"][0])
     deposit = wire.deposit_of(raw)
     assert (deposit.g, deposit.ms, deposit.age) == (312, 1840, 5230)
-    assert deposit.pass_ == "BB1.0A1B2C3D.55605119.AEBAGBAFAYDQQCIK"
+    assert deposit.pass_ == "BB1.0A1B2C3D.55605119.AEBAGBAFAYDQQCJK"
     assert deposit.label == "AAECAwQFBgcICQoLDA0ODw"
     with pytest.raises(wire.WireError) as caught:
         wire.deposit_of(JOURNAL.sign(body(1, "deposit")) + b"\n")

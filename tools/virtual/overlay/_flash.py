@@ -61,6 +61,7 @@ class Flash:
             self.left -= 1
             if not self.left:
                 self.blow()
+        _link.stats[2] += 1
 
     def cut_program(self, at, buf):
         if self.torn:

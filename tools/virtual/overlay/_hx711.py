@@ -12,7 +12,7 @@ _SETTLE = 4  # readings dropped after power-down: 400 ms at 10 a second
 class HX711:
     def __init__(self):
         self.dout = 1
-        self.on_dout = None  # called with (old, new) when DOUT moves by itself
+        self.on_dout = None  # called with the level at each edge of DOUT
         self._value = 0
         self._pulses = 0
         self._ready = False
@@ -25,7 +25,7 @@ class HX711:
         old = self.dout
         self.dout = level
         if old != level and self.on_dout:
-            self.on_dout(old, level)
+            self.on_dout(level)
 
     def sample(self, raw):
         """A conversion has ended with `raw` (signed 24 bits at A/128)."""
@@ -71,8 +71,8 @@ class HX711:
         self._ready = False
         self._pulses += 1
         if self._pulses <= 24:
-            self.dout = self._value >> 24 - self._pulses & 1
+            self._set(self._value >> 24 - self._pulses & 1)
         else:
-            self.dout = 1
+            self._set(1)
             if self._pulses > 27:
                 _link.note("hx711: %d pulses in one frame" % self._pulses)

@@ -40,6 +40,7 @@ OUT_BYTES = 1600  # one full picture for the display (1025 bytes) and some pins
 STATS_EVERY_US = 2000000
 EXCHANGE_EVERY_US = 1000  # virtual time: a busy loop sees the world at least this often
 TICK_COST_US = 2  # virtual time: what one look at the clock costs, so that busy loops end
+DEFERRED = 8  # as deep as the ESP32's scheduler queue
 TICKS_MASK = 0x3FFFFFFF  # ESP32's ticks wrap at 2**30
 
 hello = {}
@@ -57,11 +58,12 @@ _start = 0  # clock value at power-on of this board
 _now = 0  # virtual time, us
 _last = 0  # virtual time of the last exchange
 _ticks0 = 0
-_deferred = None  # events kept while interrupts are off
+_deferred = []  # interrupts kept while they are off
 _masked = 0
 _poll = None
 _stats_at = 0
-stats = [0, 0]  # erases, programs
+_stats_sent = 0
+stats = [0, 0, 0]  # erases, programs, NVS commits
 
 
 def begin(fd):
@@ -135,14 +137,15 @@ def put2(kind, a, b):
 
 def flush(until=0):
     """Send what is queued; with `until`, also ask the world to let time pass up to there."""
-    global _n, _stats_at
-    if until or _n > HEADER:
+    global _n, _stats_at, _stats_sent
+    if until or _n > HEADER or stats[0] + stats[1] != _stats_sent:
         if _io is None:
             _n = HEADER
             return
         at = utime.ticks_us() if not virtual else _now
-        if at >= _stats_at:
+        if at >= _stats_at or stats[0] + stats[1] != _stats_sent:
             _stats_at = at + STATS_EVERY_US
+            _stats_sent = stats[0] + stats[1]
             _put_stats()
         struct.pack_into("<IQQ", _out, 0, _n - 4, _now, until)
         try:
@@ -189,17 +192,20 @@ def _read_frame():
 
 
 def event(kind, body):
-    """Hand one event to its chip; with interrupts off it waits for enable_irq."""
-    if _masked:
-        _deferred.append((kind, body))
-    elif kind in handlers:
+    if kind in handlers:
         handlers[kind](body)
 
 
+def interrupt(handler, arg):
+    """Call an interrupt handler now, or at enable_irq when interrupts are off."""
+    if not _masked:
+        handler(arg)
+    elif len(_deferred) < DEFERRED:
+        _deferred.append((handler, arg))
+
+
 def mask():
-    global _masked, _deferred
-    if _deferred is None:
-        _deferred = []
+    global _masked
     _masked += 1
     return _masked - 1
 
@@ -208,7 +214,8 @@ def unmask(state):
     global _masked
     _masked = state
     while not _masked and _deferred:
-        event(*_deferred.pop(0))
+        handler, arg = _deferred.pop(0)
+        handler(arg)
 
 
 def pump():

@@ -42,7 +42,7 @@ def _edge(pin, level):
     old = s.level
     s.level = level
     if s.handler and old != level and s.trigger & (1 if level else 2):
-        s.handler(Pin(pin))
+        _link.interrupt(s.handler, Pin(pin))
 
 
 class Pin:
@@ -107,8 +107,9 @@ class Pin:
         return "Pin(%d)" % self._id
 
 
-def _on_dout(old, new):
-    _edge(_DOUT, new)
+def _on_dout(level):
+    # Also while bits are clocked out: on the board, too, the data's edges raise the interrupt.
+    _edge(_DOUT, level)
 
 
 _scale.on_dout = _on_dout
@@ -242,7 +243,9 @@ class UART(io.IOBase):
             self._p = _uarts[id] = _Port()
         self.init(baudrate, bits, parity, stop, **kw)
 
-    def init(self, baudrate=None, bits=None, parity=None, stop=None, *, timeout=None, rxbuf=None, **kw):
+    def init(
+        self, baudrate=None, bits=None, parity=None, stop=None, *, timeout=None, rxbuf=None, **kw
+    ):
         if baudrate:
             self._p.baud = baudrate
             _link.put(_link.UART_INIT, struct.pack("<BI", self._id, baudrate))
@@ -384,7 +387,7 @@ def _ev_rx(body):
         p.lost += len(body) - 1 - (took or 0)
         _link.note("uart: rxbuf of %d is full, %d bytes lost" % (p.size, p.lost))
     if p.handler:
-        p.handler(None)
+        _link.interrupt(p.handler, None)
 
 
 def _ev_level(body):

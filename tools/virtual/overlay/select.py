@@ -125,4 +125,3 @@ class poll:
 
     def ipoll(self, timeout=-1, flags=0):
         return iter(self.poll(timeout))
-

@@ -24,10 +24,12 @@ class Ssd1306:
     def __init__(self) -> None:
         self.connected = True
         self.transfers = 0
+        self._picture: list[bytes] | None = None  # rows(), until something is written
         self.power_on()
 
     def power_on(self) -> None:
         """Registers at their reset values; the RAM keeps nothing a person should see."""
+        self._picture = None
         self.ram = bytearray(WIDTH * PAGES)
         self.on = False
         self.pump = False  # without the charge pump the panel stays dark
@@ -49,6 +51,7 @@ class Ssd1306:
     def write(self, data: bytes) -> None:
         """One I2C transfer: control bytes (0x80 one command, 0x00 commands, 0x40 data)."""
         self.transfers += 1
+        self._picture = None
         at = 0
         while at < len(data):
             control = data[at]
@@ -80,13 +83,15 @@ class Ssd1306:
 
     def rows(self) -> list[bytes]:
         """64 rows of 16 bytes, the left pixel in the highest bit."""
-        result = []
-        for y in range(HEIGHT):
-            bits = 0
-            for x in range(WIDTH):
-                bits = bits << 1 | self.pixel(x, y)
-            result.append(bits.to_bytes(WIDTH // 8, "big"))
-        return result
+        if self._picture is None:
+            self._picture = [self._row(y) for y in range(HEIGHT)]
+        return list(self._picture)
+
+    def _row(self, y: int) -> bytes:
+        bits = 0
+        for x in range(WIDTH):
+            bits = bits << 1 | self.pixel(x, y)
+        return bits.to_bytes(WIDTH // 8, "big")
 
     def png(self, scale: int = 4) -> bytes:
         """The picture as a PNG, `scale` screen pixels a pixel."""

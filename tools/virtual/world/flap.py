@@ -55,7 +55,7 @@ class Flap:
         return self._reed
 
     def word(self) -> str:
-        """"shut", "open" or "moving"."""
+        """One of "shut", "open", "moving"."""
         position = self.position()
         if position != self._target:
             return "moving"

@@ -38,7 +38,7 @@ class SntpServer:
         self.on = True
         self.answered = 0
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setblocking(False)  # noqa: FBT003
+        self.socket.setblocking(False)
         self.socket.bind((host, 0))
         self.port: int = self.socket.getsockname()[1]
 

@@ -26,7 +26,7 @@ MAX_CARTON_G = 60_000
 MAX_CARTONS = 500
 
 
-class Refused(Exception):  # noqa: N818  (the world says no; it is an answer, not a fault)
+class Refused(Exception):
     """What a person tried cannot be done now; says why in one sentence."""
 
     def __init__(self, code: str, why: str) -> None:
@@ -71,9 +71,7 @@ class World:
         self.display = Ssd1306()
         self.scale = Scale(self.kernel, seed, self._sample, model or ScaleModel())
         self.scanner = Gm65(self.kernel, self._scanner_bytes)
-        self.flap = Flap(
-            self.kernel, board.FLAP_SHUT_US, board.FLAP_OPEN_US, lambda v: self._reed(v)
-        )
+        self.flap = Flap(self.kernel, board.FLAP_SHUT_US, board.FLAP_OPEN_US, self._reed)
         self.access_point = AccessPoint(self.kernel, ssid, wifi_key, self._wifi)
         self.cartons: dict[int, float] = {}
         self.button_level = 1
@@ -130,6 +128,11 @@ class World:
             self._pwm(pin, 0, 0)
         self.outbox.clear()
 
+    @staticmethod
+    def hx711_pins() -> tuple[int, int]:
+        """DOUT and SCK: the overlay answers these edges itself."""
+        return board.HX711_DOUT, board.HX711_SCK
+
     def disarm(self) -> None:
         """The watchdog no longer runs."""
         if self._wdt is not None:
@@ -140,6 +143,11 @@ class World:
     def levels(self) -> dict[int, int]:
         """Levels of the input pins now."""
         return {board.FLAP_REED: self.flap.reed(), board.BUTTON: self.button_level}
+
+    def buzzer_hz(self) -> int:
+        """The tone's frequency, 0 when silent."""
+        hz, ns = self.board.pwm.get(board.BUZZER, (0, 0))
+        return hz if ns else 0
 
     def note(self, text: str) -> None:
         """Keep a remark for the engineer's pane and the log."""

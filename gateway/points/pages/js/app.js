@@ -28,7 +28,6 @@ const live = new Live({
 // ---- the pass ----
 
 async function tick() {
-  clearTimeout(tickTimer);
   const step = currentStep();
   const left_ms = remaining();
   if (step !== shownStep) {
@@ -38,6 +37,7 @@ async function tick() {
     $("pass-qr").hidden = false;
   }
   paintCountdown(Math.ceil(left_ms / SECOND_MS));
+  clearTimeout(tickTimer); // two ticks may have overlapped at the await; one goes on
   tickTimer = setTimeout(tick, (remaining() % SECOND_MS) + 5);
 }
 
@@ -66,7 +66,7 @@ async function refresh() {
   const asked_ms = Date.now();
   try {
     const me = await askMe();
-    learnClock(me.now, asked_ms);
+    if (learnClock(me.now, asked_ms)) await tick(); // a pass of a wrong time is no good to anybody
     sessionEnded = false;
     phone.name = me.name;
     showBalance(me.balance);
@@ -120,13 +120,18 @@ async function enrol(code) {
     $("code").value = "";
     await showMember();
   } catch (error) {
-    const known = error instanceof Refused ? error.code : "";
-    if (["code_unknown", "code_used", "code_expired"].includes(known)) forgetCode();
-    paintError(known && t(known) ? known : error instanceof DOMException && error.name !== "TimeoutError" ? "no_store" : "failed");
+    if (error instanceof Refused && error.code.startsWith("code_")) forgetCode();
+    paintError(reasonOf(error));
   } finally {
     button.disabled = false;
     button.textContent = t("enrol_button");
   }
+}
+
+function reasonOf(error) {
+  if (error instanceof Refused) return t(error.code) ? error.code : "failed";
+  // IndexedDB throws DOMException; so does a time limit, which is the network's affair.
+  return error instanceof DOMException && error.name !== "TimeoutError" ? "no_store" : "failed";
 }
 
 function paintError(key) {
@@ -180,8 +185,8 @@ function paintBanner() {
     const button = document.createElement("button");
     button.className = "quiet";
     button.textContent = t("enrol_again");
-    button.addEventListener("click", () => showEnrol(""));
-    banner.append(" ", button);
+    button.addEventListener("click", () => { showEnrol(""); $("code").focus(); });
+    banner.append(button);
   }
 }
 

@@ -1,5 +1,5 @@
-// The live stream. The browser reconnects by itself after a break; when it gives up (the service
-// answered with an error), we ask for everything again, later and later, with jitter.
+// The live stream. After a break we load everything again and go on from there, later and later,
+// with full jitter: when the service comes back, the phones must not all come in one second.
 
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 30_000;
@@ -7,9 +7,10 @@ const GRACE_MS = 2_500; // a stream that ends and comes back within this is no l
 
 export class Live {
   #source = null;
-  #timer = 0;
-  #lostTimer = 0;
+  #again = 0;
+  #lost = 0;
   #wait_ms = FIRST_WAIT_MS;
+  #run = 0;
 
   /** refresh() loads everything and returns the row to go on from, or null to stop for good. */
   constructor({ refresh, onEntry, onBalance, onState }) {
@@ -18,45 +19,44 @@ export class Live {
 
   async start() {
     this.stop();
+    const run = this.#run;
     let after;
     try {
       after = await this.refresh();
     } catch (error) {
-      console.info("no answer, trying again", error.name);
-      this.#lost(0);
-      this.#again();
+      console.info("no answer, trying again:", error.name);
+      if (run === this.#run) this.#broke();
       return;
     }
-    if (after === null) return;
-    this.#found();
-    this.#source = new EventSource(`v1/me/events?after=${after}`);
-    this.#source.addEventListener("open", () => this.#found());
-    this.#source.addEventListener("entry", (event) => this.onEntry(JSON.parse(event.data)));
-    this.#source.addEventListener("balance", (event) => this.onBalance(JSON.parse(event.data).balance));
-    this.#source.addEventListener("error", () => {
-      this.#lost(GRACE_MS);
-      if (this.#source.readyState === EventSource.CLOSED) this.#again();
+    if (run !== this.#run || after === null) return;
+    const source = new EventSource(`v1/me/events?after=${after}`);
+    this.#source = source;
+    source.addEventListener("open", () => this.#found());
+    source.addEventListener("entry", (event) => this.onEntry(JSON.parse(event.data)));
+    source.addEventListener("balance", (event) => this.onBalance(JSON.parse(event.data).balance));
+    source.addEventListener("error", () => {
+      source.close();
+      this.#broke();
     });
   }
 
+  /** End the stream and everything that waits. */
   stop() {
+    this.#run += 1;
     this.#source?.close();
-    clearTimeout(this.#timer);
+    clearTimeout(this.#again);
   }
 
-  #again() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.start(), this.#wait_ms * (0.5 + Math.random() / 2));
+  #broke() {
+    this.#lost ||= setTimeout(() => this.onState(false), GRACE_MS);
+    clearTimeout(this.#again);
+    this.#again = setTimeout(() => this.start(), this.#wait_ms * Math.random());
     this.#wait_ms = Math.min(LONGEST_WAIT_MS, this.#wait_ms * 2);
   }
 
-  #lost(after_ms) {
-    clearTimeout(this.#lostTimer);
-    this.#lostTimer = setTimeout(() => this.onState(false), after_ms);
-  }
-
   #found() {
-    clearTimeout(this.#lostTimer);
+    clearTimeout(this.#lost);
+    this.#lost = 0;
     this.#wait_ms = FIRST_WAIT_MS;
     this.onState(true);
   }

@@ -14,13 +14,15 @@ export function now() {
   return Date.now() + offset_ms;
 }
 
-/** Learn from an answer that was asked for at `asked_ms` and held the server's time. */
+/** Learn from an answer that was asked for at `asked_ms`, with the server's time; true if it helped. */
 export function learnClock(server_ms, asked_ms) {
   const took_ms = Date.now() - asked_ms;
-  if (took_ms < 0 || took_ms > SLOW_MS) return;
-  const off = Math.round(server_ms - (asked_ms + took_ms / 2));
-  offset_ms = Math.abs(off) > IGNORED_MS ? off : 0;
+  if (took_ms < 0 || took_ms > SLOW_MS) return false;
+  const before_ms = offset_ms;
+  const off_ms = Math.round(server_ms - (asked_ms + took_ms / 2));
+  offset_ms = Math.abs(off_ms) > IGNORED_MS ? off_ms : 0;
   try { localStorage.setItem(KEEP, String(offset_ms)); } catch { /* then it is learnt again next time */ }
+  return Math.abs(offset_ms - before_ms) > IGNORED_MS;
 }
 
 export function currentStep() {

@@ -102,7 +102,7 @@ function facts(entry) {
   time.dateTime = new Date(entry.at).toISOString();
   const line = part("p", "facts");
   line.append(time);
-  if (bin) line.append(` · ${t("bin", { bin })}`);
+  if (bin) line.append(` · ${bin}`);
   if (mass_g && entry.points > 0) line.append(` · ${t("mass", { mass: number(mass_g) })}`);
   return line;
 }

@@ -1,0 +1,63 @@
+"""What the command lines of the gateway share: the --config option, and how errors end.
+
+Command lines import what they work with inside the commands, so that `--help` comes at once.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import typer
+
+from gateway import config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.config import Settings
+    from gateway.store import Store
+
+USAGE: Final = 2
+FAILURE: Final = 1
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Configuration file. Without it: ./boxback.toml if there is one, else the defaults.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
+
+
+def fail(text: str, code: int = FAILURE) -> NoReturn:
+    """Print the reason and end with the code: 2 for wrong usage or settings, 1 for a failure."""
+    typer.echo(f"boxback: {text}", err=True)
+    raise typer.Exit(code)
+
+
+def settings_or_exit(path: Path | None) -> Settings:
+    """Load the settings; a wrong one ends the command with what to mend."""
+    try:
+        return config.load(path)
+    except config.ConfigError as error:
+        fail(str(error), USAGE)
+
+
+@contextmanager
+def store_or_exit(settings: Settings) -> Iterator[Store]:
+    """Open the store for the block; end the command when it cannot be used."""
+    from gateway.store import StoreError, open_store  # noqa: PLC0415
+
+    try:
+        store = open_store(settings.database_path, wait_ms=settings.gateway.database_wait_ms)
+    except StoreError as error:
+        fail(str(error))
+    try:
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,102 @@
+"""`boxback fleet`: issue bins and see how they are."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.clihelp import USAGE, ConfigOption, JsonOption, fail, settings_or_exit, store_or_exit
+
+if TYPE_CHECKING:
+    from gateway.store.fleet import BinState
+
+app = typer.Typer(name="fleet", no_args_is_help=True, help="Bins: issue them, see how they are.")
+
+
+@app.command()
+def add(
+    station: Annotated[str, typer.Option(help="Station where the bin stands, such as S-DEMO.")],
+    name: Annotated[str, typer.Option(help="What people call this bin.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Issue a bin: an id, a key, and what a technician writes into it.
+
+    The keys are shown this once. A running gateway knows the bin at once; the embedded broker
+    within two seconds.
+    """
+    from gateway.fleet.register import FleetError, add_bin  # noqa: PLC0415
+
+    settings = settings_or_exit(config)
+    with store_or_exit(settings) as store:
+        try:
+            made = add_bin(store, settings.broker, station=station, name=name)
+        except FleetError as error:
+            fail(str(error), USAGE)
+    shown = made.as_json()
+    if as_json:
+        typer.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    for key, value in shown.items():
+        typer.echo(f"{key:<14} {value}")
+    typer.echo("Keep this: the keys are not shown again.", err=True)
+
+
+@app.command("list")
+def list_bins(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the bins: where they stand, online, when last heard, what waits for points."""
+    from gateway.store import fleet  # noqa: PLC0415
+
+    with store_or_exit(settings_or_exit(config)) as store, store.reading() as connection:
+        found = fleet.states(connection)
+    if as_json:
+        typer.echo(json.dumps([_as_json(state) for state in found], ensure_ascii=False))
+        return
+    if not found:
+        typer.echo("No bins yet: boxback fleet add --station S-DEMO --name 'Front door'")
+        return
+    table = Table("bin", "station", "name", "online", "last seen", "backlog", "lines", "to points")
+    for state in found:
+        backlog = _backlog(state)
+        table.add_row(
+            state.bin,
+            state.station,
+            state.name,
+            "yes" if state.online else "no",
+            _ago(state.last_seen_ms),
+            "-" if backlog is None else str(backlog),
+            str(state.lines),
+            str(state.waiting),
+        )
+    Console().print(table)
+
+
+def _as_json(state: BinState) -> dict[str, object]:
+    health = json.loads(state.health) if state.health else None
+    return {**state._asdict(), "health": health, "backlog": _backlog(state)}
+
+
+def _backlog(state: BinState) -> int | None:
+    """Lines in the bin's journal by its last health message, None when it told none."""
+    health = json.loads(state.health) if state.health else {}
+    backlog = health.get("backlog")
+    return backlog if isinstance(backlog, int) else None
+
+
+def _ago(at_ms: int | None) -> str:
+    """`12 s ago`, `3 min ago` …"""
+    if at_ms is None:
+        return "never"
+    seconds = max(0, int(time.time()) - at_ms // 1000)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"

@@ -1,0 +1,99 @@
+"""`boxback relay`: what waits for the points backend, and what it will not take."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway import wire
+from gateway.clihelp import USAGE, ConfigOption, JsonOption, fail, settings_or_exit, store_or_exit
+
+app = typer.Typer(
+    name="relay", no_args_is_help=True, help="What is passed on to points: waiting, done, dead."
+)
+dead_app = typer.Typer(
+    name="dead", no_args_is_help=True, help="Dead letters: what points will not take."
+)
+app.add_typer(dead_app)
+
+_SHOWN_REASON_CHARS = 100
+
+
+@app.command()
+def status(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count what waits in the outbox, what was decided, and the dead letters."""
+    from gateway.store import outbox  # noqa: PLC0415
+
+    with store_or_exit(settings_or_exit(config)) as store, store.reading() as connection:
+        found = outbox.counts(connection)
+    age_s = int(time.time()) - found.oldest_ms // 1000 if found.oldest_ms else 0
+    if as_json:
+        typer.echo(json.dumps({**found._asdict(), "oldest_age_s": age_s}))
+        return
+    oldest = f", the oldest for {age_s} s" if found.waiting else ""
+    typer.echo(f"waiting   {found.waiting}{oldest}")
+    typer.echo(f"credited  {found.credited}")
+    typer.echo(f"refused   {found.refused}")
+    hint = "   (boxback relay dead list)" if found.dead else ""
+    typer.echo(f"dead      {found.dead}{hint}")
+
+
+@dead_app.command("list")
+def dead_list(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 100,
+) -> None:
+    """List dead letters with their reasons, the newest first."""
+    from gateway.store import outbox  # noqa: PLC0415
+
+    with store_or_exit(settings_or_exit(config)) as store, store.reading() as connection:
+        found = outbox.dead(connection, limit)
+    if as_json:
+        rows = [
+            {
+                "id": wire.line_id(letter.bin, letter.epoch, letter.n),
+                "reason": letter.reason,
+                "item": bytes(letter.item).decode("utf-8", "replace"),
+                "buried_ms": letter.buried_ms,
+            }
+            for letter in found
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    if not found:
+        typer.echo("No dead letters.")
+        return
+    table = Table("line", "reason")
+    for letter in found:
+        name = wire.line_id(letter.bin, letter.epoch, letter.n)
+        table.add_row(name, letter.reason[:_SHOWN_REASON_CHARS])
+    Console().print(table)
+
+
+@dead_app.command("retry")
+def dead_retry(
+    line: Annotated[str, typer.Argument(help="Line id, such as B-7K2QM.5f3a9c01.42.")],
+    config: ConfigOption = None,
+) -> None:
+    """Put one dead letter back into the outbox, after what it died of was mended."""
+    from gateway.store import outbox  # noqa: PLC0415
+    from gateway.store.database import now_ms  # noqa: PLC0415
+
+    try:
+        bin_id, epoch, n = wire.parse_line_id(line)
+    except ValueError as error:
+        fail(str(error), USAGE)
+    with store_or_exit(settings_or_exit(config)) as store, store.writing() as connection:
+        found = outbox.revive(connection, bin_id, epoch, n, now_ms())
+    if not found:
+        fail(f"there is no dead letter {line}: see boxback relay dead list")
+    typer.echo(f"{line} is in the outbox again.")

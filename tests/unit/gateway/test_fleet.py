@@ -1,0 +1,175 @@
+"""Bins: issued, listed, their keys found; and the command lines around them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from gateway import wire
+from gateway.config import BrokerSettings
+from gateway.fleet import cli as fleet_cli
+from gateway.fleet import keys as keys_module
+from gateway.fleet.keys import Keys
+from gateway.fleet.register import FleetError, add_bin, label_key
+from gateway.relay import cli as relay_cli
+from gateway.store import Store, fleet, open_store, outbox
+from gateway.store.outbox import Entry
+from gateway.store.tables import bins
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path / "data" / "gateway" / "gateway.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "boxback.toml"
+    path.write_text(f'data_dir = "{tmp_path / "data"}"\n')
+    return str(path)
+
+
+def test_an_issued_bin_can_be_found_and_shares_the_label_key(store: Store) -> None:
+    broker = BrokerSettings()
+    one = add_bin(store, broker, station="S-DEMO", name="Front door")
+    two = add_bin(store, broker, station="S-DEMO", name="后门")
+    assert one.bin != two.bin
+    assert one.key != two.key
+    assert one.label_key == two.label_key == label_key(store)
+    assert wire.is_bin_id(one.bin)
+    assert one.as_json()["mqtt_password"] == wire.mqtt_password(one.key)
+    with store.reading() as connection:
+        assert {row.bin: row.key for row in fleet.all_bins(connection)} == {
+            one.bin: one.key,
+            two.bin: two.key,
+        }
+
+
+@pytest.mark.parametrize(
+    ("station", "name", "told"),
+    [
+        ("DEMO", "x", "station 'DEMO': must be S-"),
+        ("S-DEMO", "", "name '': must be 1 to 80"),
+        ("S-DEMO", "a\nb", "printable"),
+        ("S-DEMO", "x" * 81, "1 to 80"),
+    ],
+)
+def test_a_bin_that_cannot_be_issued(store: Store, station: str, name: str, told: str) -> None:
+    with pytest.raises(FleetError, match=told):
+        add_bin(store, BrokerSettings(), station=station, name=name)
+
+
+def test_ids_run_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets.randbelow", lambda _: 0)
+    assert add_bin(store, BrokerSettings(), station="S-DEMO", name="x").bin == "B-00000"
+    with pytest.raises(FleetError, match="no free bin id"):
+        add_bin(store, BrokerSettings(), station="S-DEMO", name="x")
+
+
+def test_keys_are_looked_up_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = add_bin(store, BrokerSettings(), station="S-DEMO", name="x")
+    found = Keys(store)
+    first = found.find(made.bin)
+    assert first is not None
+    assert first.station == "S-DEMO"
+    with store.writing() as connection:
+        connection.execute(sa.delete(bins))
+    assert found.find(made.bin) is first
+    assert Keys(store).find(made.bin) is None
+
+    monkeypatch.setattr(keys_module, "KEPT_MAX", 1)
+    other = add_bin(store, BrokerSettings(), station="S-DEMO", name="x")
+    assert found.find(other.bin) is not None
+    assert found.find(made.bin) is None  # it had to make room
+
+
+def test_a_new_bin_is_known_soon_after_it_was_unknown(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(keys_module.time, "monotonic", lambda: clock[0])
+    found = Keys(store)
+    assert found.find("B-00000") is None
+    with store.writing() as connection:
+        key = bytes(32)
+        fleet.add_bin(connection, bin_id="B-00000", station="S-A", name="x", key=key, at_ms=1)
+    assert found.find("B-00000") is None  # believed for a while, or strangers cost a query each
+    clock[0] += keys_module.UNKNOWN_KEPT_S
+    assert found.find("B-00000") is not None
+
+
+def test_fleet_add_and_list(config: str) -> None:
+    empty = RUNNER.invoke(fleet_cli.app, ["list", "-c", config])
+    assert "No bins yet" in empty.stdout
+    added = RUNNER.invoke(
+        fleet_cli.app,
+        ["add", "--station", "S-DEMO", "--name", "前门", "--json", "-c", config],
+    )
+    made = json.loads(added.stdout)
+    assert set(made) == {
+        "bin",
+        "station",
+        "name",
+        "key",
+        "label_key",
+        "broker_host",
+        "broker_port",
+        "mqtt_user",
+        "mqtt_password",
+    }
+    assert len(bytes.fromhex(made["key"])) == len(bytes.fromhex(made["label_key"])) == 32
+    listed = json.loads(RUNNER.invoke(fleet_cli.app, ["list", "--json", "-c", config]).stdout)
+    assert [(row["bin"], row["name"], row["online"]) for row in listed] == [
+        (made["bin"], "前门", False)
+    ]
+    assert made["key"] not in json.dumps(listed)
+    table = RUNNER.invoke(fleet_cli.app, ["list", "-c", config])
+    assert made["bin"] in table.stdout
+    assert "never" in table.stdout
+
+
+def test_wrong_use_ends_with_2(config: str, tmp_path: Path) -> None:
+    bad = RUNNER.invoke(fleet_cli.app, ["add", "--station", "X", "--name", "y", "-c", config])
+    assert bad.exit_code == 2
+    assert "station 'X'" in bad.stderr
+    missing = RUNNER.invoke(fleet_cli.app, ["list", "-c", str(tmp_path / "no.toml")])
+    assert missing.exit_code == 2
+    assert "cannot be read" in missing.stderr
+
+
+def test_a_store_that_cannot_be_opened_ends_with_1(tmp_path: Path) -> None:
+    path = tmp_path / "boxback.toml"
+    path.write_text(f'[gateway]\ndatabase = "{tmp_path}"\n')
+    ended = RUNNER.invoke(fleet_cli.app, ["list", "-c", str(path)])
+    assert ended.exit_code == 1
+    assert "cannot be made or opened" in ended.stderr
+
+
+def test_relay_status_and_dead_letters(store: Store, config: str) -> None:
+    with store.writing() as connection:
+        outbox.put(connection, [Entry("B-00000", "5f3a9c01", 1, b"{}")], at_ms=1)
+        letter = Entry("B-00000", "5f3a9c01", 2, b'{"g":1}', "HTTP 422: no")
+        outbox.bury(connection, [letter], at_ms=1)
+    status = json.loads(RUNNER.invoke(relay_cli.app, ["status", "--json", "-c", config]).stdout)
+    assert (status["waiting"], status["dead"]) == (1, 1)
+    assert "dead      1" in RUNNER.invoke(relay_cli.app, ["status", "-c", config]).stdout
+    listed = RUNNER.invoke(relay_cli.app, ["dead", "list", "--json", "-c", config])
+    assert json.loads(listed.stdout)[0]["id"] == "B-00000.5f3a9c01.2"
+    assert "HTTP 422" in RUNNER.invoke(relay_cli.app, ["dead", "list", "-c", config]).stdout
+
+    name = "B-00000.5f3a9c01.2"
+    assert RUNNER.invoke(relay_cli.app, ["dead", "retry", name, "-c", config]).exit_code == 0
+    assert RUNNER.invoke(relay_cli.app, ["dead", "retry", name, "-c", config]).exit_code == 1
+    assert RUNNER.invoke(relay_cli.app, ["dead", "retry", "x", "-c", config]).exit_code == 2
+    assert "No dead" in RUNNER.invoke(relay_cli.app, ["dead", "list", "-c", config]).stdout
+    with store.reading() as connection:
+        assert [waiting.n for waiting in outbox.take(connection, 9)] == [1, 2]

@@ -1,0 +1,115 @@
+"""`boxback points`: what it prints and how it fails."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.points.cli import app
+from tests.support.points import points_service
+
+ROOT = Path(__file__).parents[3]
+runner = CliRunner()
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    """Run one command; code, output, errors."""
+    result = runner.invoke(app, list(words))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_member_add_and_list(tmp_path: Path) -> None:
+    code, out, _ = run("member", "list", "--data-dir", str(tmp_path))
+    assert (code, "No members yet" in out) == (0, True)
+    code, out, _ = run("member", "add", "林晓雨", "--data-dir", str(tmp_path), "--json")
+    made = json.loads(out)
+    assert (code, made["name"]) == (0, "林晓雨")
+    assert made["link"].startswith("http://127.0.0.1:8081/#enrol=")
+    code, out, _ = run(
+        "member", "add", "Ada", "--data-dir", str(tmp_path), "--url", "https://b.example"
+    )
+    assert "https://b.example/#enrol=" in out
+    code, out, _ = run("member", "list", "--data-dir", str(tmp_path), "--json")
+    assert [(one["name"], one["balance"]) for one in json.loads(out)] == [("林晓雨", 0), ("Ada", 0)]
+    code, out, _ = run("check", "--data-dir", str(tmp_path))
+    assert (code, out) == (0, "The ledger is right.\n")
+
+
+def test_link_of_the_command_line_enrols(tmp_path: Path) -> None:
+    with points_service(tmp_path) as service:
+        config = str(tmp_path / "points.toml")
+        code, out, _ = run("member", "add", "Ada", "--config", config, "--json")
+        assert code == 0
+        enrolled = service.enrol_phone(member=json.loads(out)["id"])
+        assert enrolled.name == "Ada"
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted", "said"),
+    [
+        (("member", "add", " "), 1, "A name has"),
+        (("member", "list", "--config", "/none.toml"), 2, "/none.toml"),
+        (("serve", "--port", "70000"), 2, "port"),
+        (("serve", "--frame-ancestor", "x"), 2, "frame_ancestors"),
+        (("serve", "--host", "192.0.2.1", "--port", "0"), 2, "cannot be listened on"),
+    ],
+)
+def test_errors_say_what_was_wrong(
+    tmp_path: Path, words: tuple[str, ...], wanted: int, said: str
+) -> None:
+    more = () if "--config" in words else ("--data-dir", str(tmp_path))
+    code, _, err = run(*words, *more)
+    assert code == wanted
+    assert said in err
+
+
+def test_port_in_use_says_which_and_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, _, err = run("serve", "--port", port, "--data-dir", str(tmp_path))
+    assert code == 2
+    assert f"127.0.0.1:{port} is in use" in err
+    assert "--port" in err
+
+
+def test_broken_ledger_is_told(tmp_path: Path) -> None:
+    import sqlite3
+
+    run("member", "add", "Ada", "--data-dir", str(tmp_path))
+    raw = sqlite3.connect(tmp_path / "points" / "points.db")
+    raw.execute("UPDATE accounts SET balance = 5 WHERE member IS NOT NULL")
+    raw.commit()
+    raw.close()
+    code, _, err = run("check", "--data-dir", str(tmp_path))
+    assert (code, "keeps 5, its entries sum to 0" in err) == (1, True)
+
+
+def test_help_teaches() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.points", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    for word in ("serve", "member", "check"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize("end", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_ends_cleanly(tmp_path: Path, end: str) -> None:
+    import os
+    import signal
+
+    with points_service(tmp_path) as service:
+        service.enrol_phone()
+        os.kill(service.pid, getattr(signal, end))
+        assert service.wait() == 0
+        assert "Traceback" not in service.log.read_text()

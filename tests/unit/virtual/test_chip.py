@@ -1,0 +1,240 @@
+"""Resets, watchdog, clock, power: what the chip remembers and what it does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.support.virtual import run_to_end, said, scripted
+from tools.virtual.process import FIRMWARE_HEAP_KB, HEAP, OVERLAY_HEAP_KB
+
+
+def test_an_unfed_watchdog_resets_and_says_so(tmp_path):
+    main = """
+import machine, time
+print('cause', machine.reset_cause())
+w = machine.WDT(timeout=2000)
+if machine.reset_cause() != machine.WDT_RESET:
+    for i in range(5):
+        time.sleep(1)
+        w.feed()
+    print('sleeping')
+    time.sleep(30)
+    print('never')
+time.sleep(1)
+"""
+    with scripted(tmp_path, main) as bin_:
+        bin_.wait_for_console("cause 3", 20)
+        assert said(bin_) == ["cause 1", "sleeping", "cause 3"]
+        resets = [t for t, text in bin_.log() if text == "watchdog"]
+        assert resets[0] // 1000 in range(7000, 7003)
+
+
+def test_a_program_that_ended_is_reset_by_its_watchdog(tmp_path):
+    main = """
+import machine
+print('cause', machine.reset_cause())
+if machine.reset_cause() == 1:
+    machine.WDT(timeout=1000)
+"""
+    with scripted(tmp_path, main) as bin_:
+        bin_.wait_for_console("cause 3", 10)
+        bin_.wait_for_state("halted", 10)
+
+
+def test_a_busy_loop_that_looks_at_the_clock_meets_the_watchdog(tmp_path):
+    main = """
+import machine, time
+print('cause', machine.reset_cause())
+if machine.reset_cause() == 1:
+    machine.WDT(timeout=300)
+    while True:
+        time.ticks_ms()
+        machine.Pin(33, machine.Pin.IN).value()
+"""
+    with scripted(tmp_path, main) as bin_:
+        bin_.wait_for_console("cause 3", 10)
+
+
+def test_real_time_watchdog(tmp_path):
+    main = """
+import machine, time
+print('cause', machine.reset_cause())
+if machine.reset_cause() == 1:
+    machine.WDT(timeout=300)
+    while True:
+        pass
+"""
+    with scripted(tmp_path, main, virtual_time=False) as bin_:
+        bin_.wait_for_console("cause 3", 20)
+
+
+def test_reset_runs_no_finally_and_keeps_the_clock(tmp_path):
+    main = """
+import machine, time
+cause = machine.reset_cause()
+if cause == machine.PWRON_RESET:
+    print('fresh', time.gmtime()[:3])
+    machine.RTC().datetime((2026, 11, 24, 1, 12, 0, 0, 0))
+    try:
+        machine.reset()
+    finally:
+        print('finally')
+print('cause', cause, time.gmtime()[:4], type(time.time()))
+"""
+    lines = run_to_end(scripted(tmp_path, main))
+    assert lines == ["fresh (2000, 1, 1)", "cause 2 (2026, 11, 24, 12) <class 'int'>"]
+
+
+def test_a_power_cut_forgets_the_clock(tmp_path):
+    main = """
+import machine, time
+print(time.gmtime()[0])
+machine.RTC().datetime((2026, 11, 24, 1, 12, 0, 0, 0))
+time.sleep(100)
+"""
+    with scripted(tmp_path, main) as bin_:
+        bin_.advance(1000)
+        bin_.power_off()
+        assert bin_.state() == "off"
+        bin_.power_on()
+        bin_.advance(1000)
+        assert said(bin_) == ["2000", "2000"]
+
+
+def test_time_has_the_epoch_and_the_wrap_of_the_chip(tmp_path):
+    main = """
+import time
+print(time.mktime((2000, 1, 1, 0, 0, 0, 0, 0)), time.mktime((2026, 11, 24, 12, 30, 15, 0, 0)))
+print(time.gmtime(0)[:6], len(time.gmtime()))
+a = time.ticks_ms()
+time.sleep(40)
+b = time.ticks_ms()
+print(a > b, time.ticks_diff(b, a), time.ticks_add(a, 40000) - b)
+"""
+    lines = run_to_end(scripted(tmp_path, main), 60)
+    assert lines[0] == "0 848838615"
+    assert lines[1] == "(2000, 1, 1, 0, 0, 0) 8"
+    wrapped, difference, rest = lines[2].split()
+    assert wrapped == "True"
+    assert int(difference) in (40000, 40001)
+    assert abs(int(rest)) <= 1
+
+
+def test_asyncio_crosses_the_wrap(tmp_path):
+    main = """
+import asyncio, time
+async def tick(n):
+    for i in range(n):
+        await asyncio.sleep_ms(500)
+    return n
+async def main():
+    t = asyncio.create_task(tick(80))
+    try:
+        await asyncio.wait_for(asyncio.sleep(3600), 45)
+    except asyncio.TimeoutError:
+        print('timeout')
+    print(t.done(), await t, await asyncio.gather(tick(1), tick(2)))
+    t = asyncio.create_task(asyncio.sleep(1000))
+    await asyncio.sleep(0)
+    t.cancel()
+    try:
+        await t
+    except asyncio.CancelledError:
+        print('cancelled')
+asyncio.run(main())
+"""
+    lines = run_to_end(scripted(tmp_path, main), 120)
+    assert lines == ["timeout", "True 80 [1, 2]", "cancelled"]
+
+
+def test_an_hour_of_sleep_is_short_and_equal_seeds_give_equal_logs(tmp_path):
+    main = """
+import asyncio, machine, os, random
+dout = machine.Pin(19, machine.Pin.IN)
+sck = machine.Pin(18, machine.Pin.OUT, value=0)
+lamp = machine.PWM(machine.Pin(25), freq=1000, duty_u16=0)
+flag = asyncio.ThreadSafeFlag()
+dout.irq(lambda p: flag.set(), machine.Pin.IRQ_FALLING)
+async def scale():
+    while True:
+        await flag.wait()
+        if dout():
+            continue
+        v = 0
+        for i in range(24):
+            sck(1); v = v << 1 | dout(); sck(0)
+        sck(1); sck(0)
+        if v & 63 == 0:
+            lamp.duty_u16(v & 0xffff)
+async def main():
+    t = asyncio.create_task(scale())
+    lamp.duty_u16(os.urandom(1)[0] + random.getrandbits(8))
+    await asyncio.sleep(3600)
+    print('slept')
+asyncio.run(main())
+"""
+    logs = []
+    for seed in (7, 7, 8):
+        folder = tmp_path / f"run{len(logs)}"
+        folder.mkdir()
+        bin_ = scripted(folder, main, seed=seed)
+        with bin_:
+            bin_.advance(3_601_000)
+            assert said(bin_) == ["slept"]
+            logs.append(bin_.log())
+    assert len(logs[0]) > 100
+    assert logs[0] == logs[1]
+    assert logs[0] != logs[2]
+
+
+def test_a_killed_interpreter_is_a_halted_bin(tmp_path):
+    with scripted(tmp_path, "import time\nprint('up')\ntime.sleep(1000)") as bin_:
+        bin_.wait_for_console("up", 10)
+        with bin_.engine.lock:
+            pid = bin_.engine._child.process.pid
+        os.kill(pid, signal.SIGKILL)
+        bin_.wait_for(lambda: bin_.state() == "halted", 10)
+
+
+def test_an_exception_is_on_the_console(tmp_path):
+    lines = run_to_end(scripted(tmp_path, "print('before')\n1 / 0\n"))
+    assert lines[0] == "before"
+    assert lines[-1] == "ZeroDivisionError: divide by zero"
+
+
+def test_the_host_cannot_be_reached(tmp_path):
+    main = """
+import os, sys
+print(os.listdir('/'), hasattr(os, 'system'), hasattr(os, 'getenv'))
+try:
+    open('/etc/passwd')
+except OSError as e:
+    print(e.errno)
+"""
+    assert run_to_end(scripted(tmp_path, main)) == ["['main.py'] False False", "2"]
+
+
+def test_the_firmware_gets_no_more_than_its_own_heap(tmp_path):
+    """What is free for a program is at most 192 KB: the overlay takes all of its extra share."""
+    main = "import gc\ngc.collect()\nprint(gc.mem_free())"
+    free = int(run_to_end(scripted(tmp_path, main))[0])
+    assert f"{FIRMWARE_HEAP_KB + OVERLAY_HEAP_KB}K" == HEAP
+    assert free <= FIRMWARE_HEAP_KB * 1024
+    assert free >= (FIRMWARE_HEAP_KB - 16) * 1024
+
+
+def test_uart_rxbuf_overflows_as_the_chip_does(tmp_path):
+    main = """
+import machine, time
+u = machine.UART(1, baudrate=9600, tx=17, rx=16, rxbuf=16, timeout=0)
+u.write(bytes.fromhex('7e000701000020') + b'\\xab\\xcd')
+time.sleep(1)
+print(u.any(), u.read())
+print(u.read())
+"""
+    bin_ = scripted(tmp_path, "import time\ntime.sleep(1)\n" + main)
+    lines = run_to_end(bin_)
+    assert lines[0].startswith("16 b'\\x02\\x00\\x00 ")
+    assert lines[1] == "None"
+    assert any("rxbuf of 16 is full" in note for note in bin_.engine.world.notes)

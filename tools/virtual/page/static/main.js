@@ -1,0 +1,93 @@
+// The page: language, live state by SSE, the phone beside the bin, the engineers' pane.
+import { setLanguage, t } from "./words.js";
+import { draw, prepare } from "./bin.js";
+import { prepareScan } from "./scan.js";
+import { preparePhone } from "./phone.js";
+import { prepareHands, switches, wordsOfHands } from "./hands.js";
+
+const $ = (id) => document.getElementById(id);
+const ENGINEER_MS = 1000;
+let last = null;
+let watching = 0;
+
+function languages() {
+  for (const node of document.querySelectorAll("[data-lang]")) {
+    node.addEventListener("click", () => {
+      setLanguage(node.dataset.lang);
+      speak();
+    });
+  }
+}
+
+function speak() {
+  $("scanner").setAttribute("aria-label", t("scannerLabel"));
+  wordsOfHands();
+  if (last) draw(last);
+}
+
+function live() {
+  const events = new EventSource("/api/events");
+  events.onmessage = (event) => {
+    last = JSON.parse(event.data);
+    draw(last);
+    switches(last);
+  };
+  events.onerror = () => {
+    $("bin-state").textContent = t("state_lost");
+    $("bin-state").dataset.state = "off";
+  };
+}
+
+async function engineers() {
+  const response = await fetch("/api/engineer");
+  if (!response.ok) return;
+  const now = await response.json();
+  const figures = [
+    ["f_state", last ? t(`state_${last.state}`) : "—"],
+    ["f_flash", `${now.erases} / ${now.programs}`],
+    ["f_resets", now.resets],
+    ["f_heap", `${now.heap_free} / ${now.heap_used} B`],
+    ["f_wdt", now.wdt_ms ? `${now.wdt_ms} ms` : "—"],
+    ["f_scanner", `${now.scanner_mode} / ${now.scanner_baud} / ${now.scanner_dropped}`],
+    ["f_ntp", now.sntp_answered],
+    ["f_clock", `${last ? last.clock : 0} s · ${t(now.virtual_time ? "virtualTime" : "realTime")}`],
+  ];
+  $("figures").replaceChildren(...figures.flatMap(([key, value]) => {
+    const name = document.createElement("dt");
+    const text = document.createElement("dd");
+    name.textContent = t(key);
+    text.textContent = value;
+    return [name, text];
+  }));
+  for (const [id, lines] of [["notes", now.notes], ["console", now.console]]) {
+    const pane = $(id);
+    const atEnd = pane.scrollTop + pane.clientHeight >= pane.scrollHeight - 8;
+    pane.textContent = lines.join("\n") || "—";
+    if (atEnd) pane.scrollTop = pane.scrollHeight;
+  }
+}
+
+function pane() {
+  $("engineer").addEventListener("toggle", () => {
+    clearInterval(watching);
+    if ($("engineer").open) {
+      engineers();
+      watching = setInterval(engineers, ENGINEER_MS);
+    }
+  });
+}
+
+async function main() {
+  setLanguage();
+  prepare();
+  prepareHands();
+  languages();
+  pane();
+  const config = await (await fetch("/api/config")).json();
+  prepareScan(config);
+  preparePhone(config);
+  speak();
+  live();
+}
+
+main();

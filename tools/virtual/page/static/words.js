@@ -1,0 +1,139 @@
+// Every word of the page, in both languages, and the switch between them.
+
+const WORDS = {
+  title: ["虚拟回收箱", "Virtual bin"],
+  hood: ["纸箱回收", "carton return"],
+  language: ["语言", "Language"],
+  steps: ["怎么做", "What to do"],
+  bin: ["回收箱", "The bin"],
+  step1: ["把会员码拖到扫码窗", "Drag the pass to the scanner"],
+  step2: ["扫纸箱面单", "Scan the label"],
+  step3: ["放入纸箱", "Put the carton in"],
+  step4: ["积分到账", "Points arrive"],
+  phone: ["会员的手机", "The member's phone"],
+  phoneHint: ["按住二维码，拖到回收箱的扫码窗上。", "Drag the code onto the bin's scanner."],
+  phoneHintPlain: ["点“打开会员手机页”，从那个窗口把二维码拖过来。", "Open a phone in a window of its own and drag the code from there."],
+  phoneShow: ["把手机对准扫码窗", "Hold the phone to the scanner"],
+  phoneNew: ["换一部新手机", "Another phone"],
+  phoneOpen: ["打开会员手机页", "Open a phone"],
+  lamp: ["灯", "Lamp"],
+  scannerGlass: ["扫码窗", "Scanner"],
+  scannerLabel: ["扫码窗：把二维码图片拖到这里，或点击选择图片", "Scanner: drop a picture of a code here, or press to choose one"],
+  button: ["按钮", "Button"],
+  door: ["投入口", "Cartons in here"],
+  flap: ["门", "Flap"],
+  scaleReads: ["秤读数", "Scale reads"],
+  scanTitle: ["把码对准扫码窗", "Hold a code to the scanner"],
+  scanHint: ["把二维码图片拖到扫码窗，或用下面的方式。截图、照片都行：真正的解码器会去读它。", "Drag a picture of a code onto the scanner, or use one of these. A screenshot or a photograph will do: a real decoder reads it."],
+  paste: ["粘贴图片", "Paste a picture"],
+  choose: ["选择图片", "Choose a picture"],
+  camera: ["用摄像头", "Use the camera"],
+  cartonTitle: ["你手里的纸箱", "The carton in your hands"],
+  cartonSize: ["纸箱大小", "Carton"],
+  small: ["小箱 150 g", "small 150 g"],
+  medium: ["中箱 300 g", "medium 300 g"],
+  big: ["大箱 900 g", "big 900 g"],
+  light: ["一张纸片 5 g", "something light 5 g"],
+  stone: ["石头 4 kg", "a stone 4 kg"],
+  own: ["自定重量", "own mass"],
+  ownMass: ["重量", "Mass"],
+  waybill: ["面单号", "Waybill"],
+  labelAlt: ["面单二维码：{0}", "QR code of the label: {0}"],
+  scanLabel: ["扫面单", "Scan the label"],
+  put: ["放进去", "Put it in"],
+  newCarton: ["换一个纸箱", "New carton"],
+  otherTitle: ["还可以", "What else you can do"],
+  pressButton: ["按按钮", "Press the button"],
+  take: ["拿出一个", "Take one out"],
+  empty: ["清空箱体", "Empty it"],
+  shake: ["摇一摇", "Shake it"],
+  wifiOff: ["断开 Wi-Fi", "Wi-Fi off"],
+  wifiOn: ["接通 Wi-Fi", "Wi-Fi on"],
+  powerOff: ["拔掉电源", "Pull the plug"],
+  powerOn: ["插上电源", "Plug it in"],
+  engineer: ["工程师视图", "For engineers"],
+  notes: ["硬件备注", "Remarks of the hardware"],
+  console: ["串口控制台", "Serial console"],
+  state_off: ["无电源", "no power"],
+  state_starting: ["启动中", "starting"],
+  state_running: ["运行中", "running"],
+  state_halted: ["程序已停止", "program has ended"],
+  state_lost: ["页面与回收箱断开", "the page has lost the bin"],
+  noWifi: ["无 Wi-Fi", "no Wi-Fi"],
+  lamp_off: ["灭", "off"],
+  lamp_white: ["白", "white"],
+  lamp_red: ["红", "red"],
+  lamp_orange: ["橙", "orange"],
+  lamp_yellow: ["黄", "yellow"],
+  lamp_green: ["绿", "green"],
+  lamp_blue: ["蓝", "blue"],
+  lamp_purple: ["紫", "purple"],
+  lamp_mixed: ["彩", "mixed"],
+  flap_shut: ["关", "shut"],
+  flap_open: ["开", "open"],
+  flap_moving: ["动", "moving"],
+  beep: ["嘀 {0} Hz", "beep {0} Hz"],
+  inside: ["箱内 {0} 个纸箱，共 {1} g", "{0} in the container, {1} g in all"],
+  displayLabel: ["显示屏：{0}", "Display: {0}"],
+  displayDark: ["显示屏是黑的", "The display is dark"],
+  plotLabel: ["最近十秒的重量", "Weight over the last ten seconds"],
+  saw: ["扫码窗看到一个码。", "The scanner saw a code."],
+  sawNone: ["扫码窗没有看到码。", "The scanner saw no code."],
+  sawDark: ["没有电源，扫码器不工作。", "Without power the scanner is dark."],
+  notImage: ["拖过来的不是图片。", "What was dropped is not a picture."],
+  elsewhere: ["这张图片在另一个网站上，浏览器不让读。请截图后粘贴。", "That picture lives on another site and the browser may not read it. Take a screenshot and paste it."],
+  nothingToPaste: ["剪贴板里没有图片。", "There is no picture on the clipboard."],
+  noClipboard: ["浏览器不允许读剪贴板，请直接按 Ctrl-V。", "The browser does not let the page read the clipboard: press Ctrl-V instead."],
+  noCamera: ["摄像头不能用：{0}", "The camera cannot be used: {0}"],
+  tooLarge: ["图片太大。", "The picture is too large."],
+  putDone: ["纸箱落进去了。", "The carton has dropped in."],
+  takeDone: ["拿出了 {0} g。", "Took {0} g out."],
+  emptyDone: ["清出 {0} 个纸箱。", "Took {0} cartons out."],
+  pressed: ["按了一下按钮。", "Pressed the button."],
+  shaken: ["箱体在摇晃。", "The bin is being shaken."],
+  refused_flap_shut: ["门关着，放不进去。先出示会员码，再扫面单。", "The flap is shut: it does not go in. Show the pass first, then scan the label."],
+  refused_empty: ["箱体是空的。", "The container is empty."],
+  refused_full: ["箱体已满。", "The container is full."],
+  refused_mass: ["重量不对。", "That mass cannot be."],
+  failed: ["没有成功：{0}", "That did not work: {0}"],
+  f_state: ["状态", "state"],
+  f_flash: ["闪存操作（擦除 / 写入）", "flash operations (erase / program)"],
+  f_resets: ["复位次数", "resets"],
+  f_heap: ["堆内存（空闲 / 已用）", "heap (free / used)"],
+  f_wdt: ["看门狗", "watchdog"],
+  f_scanner: ["扫码器（模式 / 波特率 / 丢弃帧）", "scanner (mode / baud / dropped frames)"],
+  f_clock: ["世界时钟", "clock of the world"],
+  f_ntp: ["对时应答", "time requests answered"],
+  realTime: ["真实时间", "real time"],
+  virtualTime: ["虚拟时间", "virtual time"],
+};
+
+let column = 1;
+
+export function t(key, ...values) {
+  const text = WORDS[key] ? WORDS[key][column] : key;
+  return text.replace(/\{(\d)\}/g, (_, n) => String(values[Number(n)] ?? ""));
+}
+
+export function language() {
+  return column === 0 ? "zh" : "en";
+}
+
+function preferred() {
+  const asked = new URLSearchParams(location.search).get("lang") || navigator.language || "en";
+  return asked.toLowerCase().startsWith("zh") ? "zh" : "en";
+}
+
+export function setLanguage(lang = preferred()) {
+  column = lang === "zh" ? 0 : 1;
+  document.documentElement.lang = lang === "zh" ? "zh-CN" : "en";
+  for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
+  for (const node of document.querySelectorAll("[data-label]")) {
+    node.setAttribute("aria-label", t(node.dataset.label));
+  }
+  for (const node of document.querySelectorAll("[data-title]")) node.title = t(node.dataset.title);
+  for (const node of document.querySelectorAll("[data-lang]")) {
+    node.setAttribute("aria-pressed", String(node.dataset.lang === lang));
+  }
+  document.title = `Boxback · ${t("title")}`;
+}
