@@ -59,7 +59,7 @@ class Gateway:
         inbox: queue.Queue[Message] = queue.Queue(settings.gateway.queue_messages)
         self._keys = Keys(self.store)
         self.link = Link(settings, password, inbox)
-        self.relay = Relay(settings, self.store, self._tell, transport)
+        self.relay = Relay(settings, self.store, self._tell, transport, self.link.ready)
         self.worker = self.worker_class(
             settings.gateway, self.store, self._keys, self.link, inbox, self.relay.wake
         )

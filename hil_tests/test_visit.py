@@ -54,7 +54,8 @@ def test_several_cartons_in_one_visit(ready_bin: VirtualBin) -> None:
 
 
 @pytest.mark.parametrize(
-    ("grams", "sentence"), [(6, "Too light"), (20, "Too light"), (4000, "Too heavy")]
+    ("grams", "sentence"),
+    [(5, "Too light"), (6, "Too light"), (20, "Too light"), (4000, "Too heavy")],
 )
 def test_what_is_no_carton_gets_a_sentence(
     ready_bin: VirtualBin, grams: float, sentence: str

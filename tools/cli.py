@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from gateway.cli import add_run, broker_app
 from gateway.cli import app as gateway_app
-from gateway.cli import broker_app, run_all
 from gateway.fleet.cli import app as fleet_app
 from gateway.points.cli import app as points_app
 from gateway.relay.cli import app as relay_app
@@ -118,7 +118,7 @@ def _steps(console: Console) -> Iterator[Callable[[str], None]]:
         yield say
 
 
-app.command("run")(run_all)
+add_run(app)
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(points_app, name="points")
 app.add_typer(fleet_app, name="fleet")

@@ -58,6 +58,7 @@ class Batch:
                 seen.bin,
                 before.online if seen.online is None else seen.online,
                 before.health if seen.health is None else seen.health,
+                before.heard or seen.heard,
             )
         self.seen[seen.bin] = seen
 
@@ -103,7 +104,8 @@ def _journal(message: Message, keys: BinKeys, batch: Batch) -> None:
 
 def _online(message: Message, keys: BinKeys, batch: Batch) -> None:
     if message.payload in (b"0", b"1"):
-        batch.note(Seen(keys.bin, online=message.payload == b"1"))
+        online = message.payload == b"1"
+        batch.note(Seen(keys.bin, online=online, heard=online and not message.retain))
     else:
         batch.rejects.append(Reject(keys.bin, message.topic, wire.BAD_FORM, message.payload))
 

@@ -99,7 +99,7 @@ class PointsSettings(BaseModel):
         200, ge=1, le=10_000, description="Live update streams open at once, in one process."
     )
     stream_poll_ms: int = Field(
-        250,
+        100,
         ge=20,
         le=5_000,
         description="How often new entries are looked for, while streams are open.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import tomllib
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.relay")
 
 _RETRY_FIRST_S: Final = 0.2
+TELL_WAIT_S: Final = 5.0
+"""Longest wait at the start for a way to tell outcomes; credits must not depend on the broker."""
+_TELL_POLL_S: Final = 0.05
 
 
 class Relay(threading.Thread):
@@ -40,8 +44,13 @@ class Relay(threading.Thread):
         store: Store,
         tell: Callable[[Outcome], None],
         transport: httpx.BaseTransport | None = None,
+        can_tell: threading.Event | None = None,
     ) -> None:
-        """`tell` publishes a stored outcome; `transport` stands in for the network in tests."""
+        """Wire it up.
+
+        `tell` publishes a stored outcome, which is lost while `can_tell` is not set; `transport`
+        stands in for the network in tests.
+        """
         super().__init__(name="boxback-relay", daemon=True)
         self._settings = settings.relay
         self._key_path = settings.relay_key_path
@@ -50,6 +59,7 @@ class Relay(threading.Thread):
             timeout=self._settings.timeout_s, transport=transport, trust_env=False
         )
         self._sender = Sender(store, self._post, tell)
+        self._can_tell = can_tell
         self._backoff = Backoff(_RETRY_FIRST_S, self._settings.retry_max_s)
         self._key = ""
         self._wake = threading.Event()
@@ -68,6 +78,7 @@ class Relay(threading.Thread):
     def run(self) -> None:
         """Work until asked to stop."""
         try:
+            self._await_listener()
             while not self._stopping.is_set():
                 self._wake.clear()
                 wait_s = self._pass()
@@ -79,6 +90,13 @@ class Relay(threading.Thread):
             self._client.close()
             if not self._stopping.is_set():
                 self.failed.set()
+
+    def _await_listener(self) -> None:
+        """After a restart the outbox may be full: its outcomes should find their bins."""
+        until = time.monotonic() + TELL_WAIT_S
+        while self._can_tell is not None and not self._can_tell.is_set():
+            if time.monotonic() > until or self._stopping.wait(_TELL_POLL_S):
+                return
 
     def _pass(self) -> float:
         """Send one batch. Seconds to wait: 0 for more to do, below 0 for nothing to do."""

@@ -22,11 +22,15 @@ class BinRow(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What one batch told of a bin; None leaves a column as it is."""
+    """What one batch told of a bin; None leaves a column as it is.
+
+    `heard` is False for what the broker says in its place: a last will, a retained message.
+    """
 
     bin: str
     online: bool | None = None
     health: bytes | None = None
+    heard: bool = True
 
 
 class BinState(NamedTuple):
@@ -84,12 +88,15 @@ def bins_mark(connection: sa.Connection) -> tuple[int, int]:
 def note_seen(connection: sa.Connection, seen: Sequence[Seen], at_ms: int) -> None:
     """Write what was heard of bins. A bin that is not in the table is passed by."""
     for one in seen:
-        values: dict[str, object] = {"last_seen_ms": at_ms}
+        values: dict[str, object] = {}
+        if one.heard:
+            values["last_seen_ms"] = at_ms
         if one.online is not None:
             values["online"] = one.online
         if one.health is not None:
             values.update(health=one.health, health_ms=at_ms)
-        connection.execute(bins.update().where(bins.c.bin == one.bin).values(values))
+        if values:
+            connection.execute(bins.update().where(bins.c.bin == one.bin).values(values))
 
 
 def states(connection: sa.Connection) -> list[BinState]:

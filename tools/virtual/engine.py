@@ -70,12 +70,28 @@ class Engine(threading.Thread):
         self._heard_s = time.monotonic()
         self._begin_s = time.monotonic()
         self._stopping = False
-        self._closed = False
+        self._closed = True
         self._spawn = False
+        self._selector: selectors.BaseSelector
+        self._wake_read = self._wake_write = -1
+
+    def open(self) -> None:
+        """Take what start() needs of the system: the time server's port, a pipe to be woken by."""
+        self.sntp.open()
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
+        self._closed = False
+
+    def close(self) -> None:
+        """Give it back. Called by the thread at its end, and by nobody else once it has begun."""
+        if not self._closed:
+            self._closed = True
+            self._selector.close()
+            self.sntp.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
 
     # -- for other threads (with the lock held) --------------------------------------------------
 
@@ -160,15 +176,10 @@ class Engine(threading.Thread):
             raise
         finally:
             with self.lock:
-                if self._child is not None:
-                    self._child.kill()
-                    self._end_child()
+                self._stopping = True
+                self._end_child()
                 self.state = "off"
-                self._closed = True
-                self._selector.close()
-                self.sntp.close()
-                os.close(self._wake_read)
-                os.close(self._wake_write)
+                self.close()
                 self._touch()
 
     def _step(self) -> float:
@@ -246,6 +257,7 @@ class Engine(threading.Thread):
         self._touch()
 
     def _start_child(self) -> None:
+        self._end_child()  # a killed one whose end was not seen yet
         self._spawn = False
         self._reader = wire.UpReader()
         self._until_us = None
@@ -293,7 +305,7 @@ class Engine(threading.Thread):
         if not data:
             self._end_child()
             return
-        if self.state == "off":
+        if self.state != "running":
             return  # what a dead board said last is not heard
         self._heard_s = time.monotonic()
         self.sync()
@@ -326,10 +338,13 @@ class Engine(threading.Thread):
             return
         self._selector.unregister(child.link)
         self._until_us = None
+        if self.state != "running":
+            child.kill()
+        code = child.wait()
         self._drain_console(child)
-        code = child.close()
+        child.close()
         world = self.world
-        if self.state == "off" or self._stopping:
+        if self.state == "off" or self._stopping or self._spawn:
             pass
         elif world.board.cut:
             self.state = "off"

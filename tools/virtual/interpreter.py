@@ -22,7 +22,7 @@ def main() -> None:
     sys.path.insert(0, library)
     from micropython_run import run_main  # type: ignore[import-not-found]  # noqa: PLC0415
 
-    run_main(["micropython", *rest])
+    sys.exit(run_main(["micropython", *rest]))
 
 
 main()

@@ -18,7 +18,7 @@ INTERPRETER = Path(__file__).parent / "interpreter.py"
 # The firmware has 192 KB. The emulated modules, which a chip has in its ROM, come on top: a test
 # holds that they really take this much, so that the firmware never gets more than its own.
 FIRMWARE_HEAP_KB = 192
-OVERLAY_HEAP_KB = 48
+OVERLAY_HEAP_KB = 52
 HEAP = f"{FIRMWARE_HEAP_KB + OVERLAY_HEAP_KB}K"
 END_TIMEOUT_S = 10
 
@@ -96,12 +96,18 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
 
-    def close(self) -> int:
-        """Wait for its end, give everything back, return its exit code (negative: signal)."""
+    def wait(self) -> int:
+        """Wait for its end, which is near; returns its exit code (negative: signal)."""
+        try:
+            return self.process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self.process.wait(END_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Give everything back."""
         self.link.close()
-        code = self.process.wait(END_TIMEOUT_S)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-        return code

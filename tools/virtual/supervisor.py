@@ -85,8 +85,13 @@ class VirtualBin:
             update_flash_image(self.flash_path, firmware, self._files)
         else:
             make_flash_image(self.flash_path, firmware, self._files)
-        update_nvs(self.nvs_path, self.identity.nvs("127.0.0.1", self.engine.sntp.port))
-        self.engine.start()
+        self.engine.open()
+        try:
+            update_nvs(self.nvs_path, self.identity.nvs("127.0.0.1", self.engine.sntp.port))
+            self.engine.start()
+        except BaseException:
+            self.engine.close()
+            raise
         if self._power_at_start:
             self.power_on()
         return self

@@ -31,7 +31,7 @@ SENTENCES = {
     "idle": ("归还纸箱", "请出示会员码", "Return a carton:", "show your pass", "ready", ""),
     "label": ("您好！", "请扫纸箱面单", "Hello! Scan the", "carton's label", "your_turn", "turn"),
     "opening": ("请稍候", "正在开门", "One moment,", "flap opens", "wait", "turn"),
-    "drop": ("请放入纸箱", "", "Put the carton", "in", "your_turn", "turn"),
+    "drop": ("请放入纸箱", "", "Put the carton", "into the bin", "your_turn", "turn"),
     "weighing": ("正在称重", "请松手", "Weighing,", "hands off", "wait", ""),
     "thanks": (
         "谢谢！{0}克",

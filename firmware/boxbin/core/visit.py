@@ -247,7 +247,8 @@ class Visit:
 
     def _weigh_before(self, now_ms):
         if self._scale_state == scale.STABLE and self._shut:
-            self._baseline_mg = self._mass_mg
+            self._baseline_mg = self._resting_mg = self._mass_mg
+            self._resting_ms = now_ms
             self._go(OPENING, None)
             self._set_flap(now_ms, True)
 
@@ -263,7 +264,17 @@ class Visit:
             if risen_mg >= self._settings.light_mg:
                 self._refuse(now_ms, "too_light", risen_mg)
             elif risen_mg > -self._settings.light_mg:
-                self._baseline_mg = self._mass_mg  # drift while a person gets the carton ready
+                self._follow_drift(now_ms)
+
+    def _follow_drift(self, now_ms):
+        """Move the baseline while a person gets the carton ready (tens of grams in minutes).
+
+        It lags by one to two periods of two rest windows. A baseline that took each new mean would
+        creep along with something light while that fills the window, and never see it.
+        """
+        if now_ms - self._resting_ms >= 2 * self._settings.rest_ms:
+            self._baseline_mg = self._resting_mg
+            self._resting_mg, self._resting_ms = self._mass_mg, now_ms
 
     def _judge(self, now_ms):
         risen_mg = self._mass_mg - self._baseline_mg
@@ -388,6 +399,7 @@ class Visit:
         self._handle = self._pass = self._label = ""
         self._pass_ms = self._rise_ms = self._visit_ends_ms = 0
         self._baseline_mg = self._drop_ends_ms = 0
+        self._resting_mg = self._resting_ms = 0
         self._grams = 0
         self._lines = []
         self._outcome = ""

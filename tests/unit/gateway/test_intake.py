@@ -112,7 +112,14 @@ def test_an_odd_line_is_both_stored_and_kept_aside() -> None:
 def test_the_last_sign_of_life_counts() -> None:
     health = sign(BIN, KEY, "health", b'{"fw":"1"}')
     batch = judged(message("online", b"1"), message("health", health), message("online", b"0"))
-    assert batch.seen == {BIN: Seen(BIN, online=False, health=b'{"fw":"1"}')}
+    assert batch.seen == {BIN: Seen(BIN, online=False, health=b'{"fw":"1"}', heard=True)}
+
+
+def test_what_the_broker_says_for_a_bin_is_not_heard_from_it() -> None:
+    will = judged(message("online", b"0"))
+    assert will.seen == {BIN: Seen(BIN, online=False, heard=False)}
+    retained = judged(message("online", b"1", retain=True))
+    assert retained.seen == {BIN: Seen(BIN, online=True, heard=False)}
 
 
 @given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,55 @@ def test_the_relay_waits_for_its_key_and_stops_when_asked(tmp_path: Path, store:
         relay.join(LIMIT_S)
     assert not relay.is_alive()
     assert not relay.failed.is_set()
+
+
+def test_the_relay_waits_at_its_start_for_a_way_to_tell_but_not_for_ever(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(store, [1])
+    connected, told = threading.Event(), threading.Event()
+    early: list[bool] = []
+
+    def handler(_request: httpx.Request) -> httpx.Response:
+        early.append(not connected.is_set())
+        return httpx.Response(200, json={"results": [result(IDS[0])]})
+
+    def relay() -> Relay:
+        return Relay(
+            settings_for(tmp_path, 1883),
+            store,
+            lambda _: told.set(),
+            httpx.MockTransport(handler),
+            connected,
+        )
+
+    def ended(one: Relay) -> bool:
+        one.stop()
+        one.join(LIMIT_S)
+        return not one.is_alive()
+
+    patient = relay()
+    patient.start()
+    try:
+        assert not told.wait(0.3)  # it would have been told by now
+        connected.set()
+        assert told.wait(LIMIT_S)
+    finally:
+        assert ended(patient)
+    assert early == [False]
+
+    connected.clear()
+    told.clear()
+    with store.writing() as connection:
+        outbox.put(connection, [Entry(BIN, EPOCH, 1, b"{}")], at_ms=1)
+    monkeypatch.setattr("gateway.relay.service.TELL_WAIT_S", 0.1)
+    alone = relay()
+    alone.start()
+    try:
+        assert told.wait(LIMIT_S)  # no broker: the credit is made all the same
+    finally:
+        assert ended(alone)
+    assert early == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,20 @@ def test_a_locked_database_raises_after_its_wait(tmp_path: Path) -> None:
         store.close()
 
 
+def test_what_a_write_block_has_read_stays_true_to_its_end(tmp_path: Path, store: Store) -> None:
+    other = sqlite3.connect(tmp_path / "deep" / "gateway.db", isolation_level=None, timeout=0)
+    try:
+        with store.writing() as connection:
+            assert lines.progress_of(connection, BIN) == {}  # nothing written yet, only read
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        with store.reading():
+            other.execute("BEGIN IMMEDIATE")  # readers are in nobody's way
+            other.execute("ROLLBACK")
+    finally:
+        other.close()
+
+
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     path.write_bytes(b"this is a letter, not a database" * 100)
@@ -255,6 +269,7 @@ def test_fleet_rows(store: Store) -> None:
         assert fleet.find_bin(connection, "B-00000") is None
         fleet.note_seen(connection, [fleet.Seen(BIN, online=True), fleet.Seen("B-00000")], 7)
         fleet.note_seen(connection, [fleet.Seen(BIN, health=b"{}")], 8)
+        fleet.note_seen(connection, [fleet.Seen(BIN, online=True, heard=False)], 9)
         lines.add(connection, [line(1), line(2)], 9)
         outbox.put(connection, [entry(1)], 9)
         assert fleet.states(connection) == [

@@ -131,11 +131,11 @@ async def tick(n):
 async def main():
     t = asyncio.create_task(tick(80))
     try:
-        await asyncio.wait_for(asyncio.sleep(3600), 45)
+        await asyncio.wait_for(tick(7200), 45)
     except asyncio.TimeoutError:
         print('timeout')
     print(t.done(), await t, await asyncio.gather(tick(1), tick(2)))
-    t = asyncio.create_task(asyncio.sleep(1000))
+    t = asyncio.create_task(tick(1000))
     await asyncio.sleep(0)
     t.cancel()
     try:
@@ -220,7 +220,7 @@ def test_the_firmware_gets_no_more_than_its_own_heap(tmp_path):
     main = "import gc\ngc.collect()\nprint(gc.mem_free())"
     free = int(run_to_end(scripted(tmp_path, main))[0])
     assert f"{FIRMWARE_HEAP_KB + OVERLAY_HEAP_KB}K" == HEAP
-    assert free <= FIRMWARE_HEAP_KB * 1024
+    assert free <= (FIRMWARE_HEAP_KB - 8) * 1024  # asyncio and the mount are the firmware's
     assert free >= (FIRMWARE_HEAP_KB - 16) * 1024
 
 

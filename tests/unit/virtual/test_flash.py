@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.virtual import lab, run_to_end, scripted
+from tests.support.virtual import empty_firmware, lab, run_to_end, scripted
 from tools.technician.build import (
     BuildError,
     build_firmware,
@@ -36,7 +36,7 @@ def bench(tmp_path) -> FlashLab:
 
 def test_the_image_mounts_in_the_interpreter_and_round_trips(tmp_path):
     content = {"/a.txt": b"hello", "/deep/er/b.bin": bytes(range(256)) * 40}
-    image = make_flash_image(tmp_path / "f.img", lab(tmp_path).workdir, content)
+    image = make_flash_image(tmp_path / "f.img", empty_firmware(tmp_path), content)
     bench = FlashLab(tmp_path / "again", image)
     out = bench.run(
         "import os\nprint(open('/a.txt').read(), os.stat('/deep/er/b.bin')[6], os.statvfs('/')[:3])\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -91,7 +92,8 @@ class Echo(threading.Thread):
     def run(self) -> None:
         connection, _ = self.listener.accept()
         connection.settimeout(30)
-        with connection:
+        # The bin's end is cut without a word when its process is killed.
+        with connection, contextlib.suppress(ConnectionError):
             while data := connection.recv(100):
                 connection.sendall(data.upper())
 

@@ -8,7 +8,6 @@ import json
 
 import httpx
 import pytest
-from fastapi.testclient import TestClient
 from PIL import Image
 
 from tests.support.virtual import scripted
@@ -41,7 +40,7 @@ def client(bin_):
     app = create_app(
         bin_, phone_url="http://127.0.0.1:8081/", enrol=lambda: "http://127.0.0.1:8081/enrol/x"
     )
-    with TestClient(app) as client:
+    with PageServer(app) as server, httpx.Client(base_url=server.url, timeout=20) as client:
         yield client
 
 
@@ -110,16 +109,16 @@ def test_only_this_machine_and_this_page(client):
     assert client.get("/", headers={"host": "evil.example"}).status_code == 421
     other = client.post("/api/power", json={"on": False}, headers={"origin": "http://evil.example"})
     assert other.status_code == 403
-    own = client.post("/api/button", headers={"origin": "http://testserver"})
+    own = client.post("/api/button", headers={"origin": str(client.base_url).rstrip("/")})
     assert own.status_code == 200
 
 
 def test_phone(client, bin_):
     away = client.get("/phone", follow_redirects=False)
     assert (away.status_code, away.headers["location"]) == (303, "http://127.0.0.1:8081/enrol/x")
-    with TestClient(create_app(bin_)) as alone:
-        assert alone.get("/phone").status_code == 404
-        assert alone.get("/api/config").json()["phone"] is False
+    with PageServer(create_app(bin_)) as alone:
+        assert httpx.get(alone.url + "phone").status_code == 404
+        assert httpx.get(alone.url + "api/config").json()["phone"] is False
 
 
 def test_pictures_for_the_page(client):

@@ -24,7 +24,7 @@ STATIC = Path(__file__).parent / "static"
 LOOK_S = 0.15
 KEEP_ALIVE_S = 15.0
 MAX_WATCHERS = 50
-HOSTS = {"127.0.0.1", "localhost", "[::1]", "testserver"}
+HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 LABEL_CHARACTERS = 64
 SHAKE_MS = 2500
 

@@ -35,12 +35,18 @@ class SntpServer:
 
     def __init__(self, clock_us: Callable[[], int], host: str = "127.0.0.1") -> None:
         self._clock_us = clock_us
+        self._host = host
         self.on = True
         self.answered = 0
+        self.socket: socket.socket
+        self.port = 0
+
+    def open(self) -> None:
+        """Take a free port; `port` then says which."""
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
-        self.socket.bind((host, 0))
-        self.port: int = self.socket.getsockname()[1]
+        self.socket.bind((self._host, 0))
+        self.port = self.socket.getsockname()[1]
 
     def serve(self) -> None:
         """Answer one packet, if one is there."""

@@ -1,6 +1,7 @@
 // The member's page: which view is on, and what wakes what.
 
 import { askEnrol, askMe, Refused } from "./api.js";
+import { speakToFrame, tellFrame } from "./frame.js";
 import { chooseLanguage, switchLanguage, t } from "./i18n.js";
 import { Live } from "./live.js";
 import { currentStep, learnClock, passText, remaining } from "./pass.js";
@@ -147,6 +148,7 @@ async function showMember() {
   $("member-view").hidden = false;
   paintWords();
   await tick();
+  tellFrame(true);
   await live.start();
 }
 
@@ -157,6 +159,7 @@ function showEnrol(code) {
   $("code").value = code;
   paintError("");
   paintWords();
+  tellFrame(Boolean(phone));
 }
 
 function paintWords() {
@@ -202,6 +205,7 @@ function arrive() {
 
 async function main() {
   chooseLanguage();
+  speakToFrame($("pass-qr"));
   $("lang").addEventListener("click", () => { switchLanguage(); paintWords(); repaint(); });
   $("enrol-form").addEventListener("submit", (event) => { event.preventDefault(); enrol($("code").value); });
   $("enrol-cancel").addEventListener("click", () => { forgetCode(); showMember(); });

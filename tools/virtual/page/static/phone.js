@@ -2,7 +2,7 @@
 //
 // The frame is another origin, and browsers deliver no drag events from there. So the phone's page,
 // when it wants to be dragged, says where its picture is moved to by messages:
-//   {boxback: "here"}                     it speaks this
+//   {boxback: "here", enrolled}           it speaks this; answered with {boxback: "hello"}
 //   {boxback: "lift", image, x, y}        the pass was picked up; image is a PNG data: URL
 //   {boxback: "move"|"drop"|"cancel", x, y}   in pixels of the frame
 //   {boxback: "pass", image}              the answer to {boxback: "show"}
@@ -14,6 +14,8 @@ const $ = (id) => document.getElementById(id);
 const MAX_URL = 1_000_000;
 let origin = "";
 let image = "";
+let enrolTried = false;
+let canEnrol = false;
 
 function inside(node, x, y) {
   const box = node.getBoundingClientRect();
@@ -48,6 +50,12 @@ function hear(event) {
     if (!image.startsWith("data:image/") || image.length > MAX_URL) image = "";
   }
   if (message.boxback === "here") {
+    event.source.postMessage({ boxback: "hello" }, origin);
+    if (message.enrolled === false && canEnrol && !enrolTried) {
+      enrolTried = true; // once: a page whose storage is closed would ask for ever
+      $("phone-frame").src = "/phone";
+      return;
+    }
     $("phone-show").hidden = false;
     $("phone-hint").dataset.t = "phoneHint";
     $("phone-hint").textContent = t("phoneHint");
@@ -81,6 +89,7 @@ export function preparePhone(config) {
     $("phone-frame").contentWindow.postMessage({ boxback: "show" }, origin);
   });
   if (new URLSearchParams(location.search).get("lang")) url.searchParams.set("lang", language());
-  // A fresh enrolment link first, so that the frame shows a phone with a pass.
-  $("phone-frame").src = config.phone ? "/phone" : url.href;
+  // A phone without a pass gets an enrolment link; one that has a pass keeps it.
+  canEnrol = config.phone;
+  $("phone-frame").src = url.href;
 }

@@ -1,0 +1,110 @@
+"""`boxback` as a stranger meets it: help that teaches, errors that say what to do."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tools.cli import app
+from tools.country import CountryError, choose_ports
+
+ROOT = Path(__file__).parents[2]
+GROUPS = ("try", "run", "gateway", "points", "fleet", "relay", "broker", "bin", "image")
+LIMIT_S = 60
+
+
+def boxback(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("boxback")), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        cwd=ROOT,
+        check=False,
+    )
+
+
+def test_help_names_every_group() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    for group in GROUPS:
+        assert f" {group} " in result.output, group
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_explains_itself(group: str) -> None:
+    result = CliRunner().invoke(app, [group, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 5
+
+
+def test_a_slip_is_told_with_what_there_is() -> None:
+    done = boxback("flet", "list")
+    assert done.returncode == 2
+    assert "flet" in done.stderr
+
+
+def test_a_port_that_was_asked_for_must_be_free(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = boxback("try", "--data-dir", str(tmp_path / "c"), "--page-port", str(port))
+        assert done.returncode == 1
+        assert f"port {port} for the page is taken" in done.stderr
+        assert "--page-port" in done.stderr
+        assert not (tmp_path / "c").exists(), "nothing was begun"
+        with pytest.raises(CountryError):
+            choose_ports({"points": port})
+
+
+def test_a_default_port_that_is_taken_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("tools.country.PORTS", {"page": port})
+        assert choose_ports({})["page"] not in (0, port)
+
+
+def test_two_countries_do_not_share_a_folder(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711")
+        lock.flush()
+        done = boxback(
+            *("try", "--data-dir", str(tmp_path), "--page-port", "0"),
+            *("--points-port", "0", "--broker-port", "0"),
+        )
+    assert done.returncode == 1
+    assert "process 4711" in done.stderr
+    assert "--data-dir" in done.stderr
+
+
+def test_image_build_tells_its_sizes(tmp_path: Path) -> None:
+    image = tmp_path / "vfs.bin"
+    result = CliRunner().invoke(app, ["image", "build", "--json", "-o", str(image)])
+    found = json.loads(result.output)
+    assert image.stat().st_size == 512 * 4096
+    assert found["bytes"] == sum(found["files"].values())
+    assert "boxbin/core/visit.mpy" in found["files"]
+
+
+def test_set_up_says_how_it_is_called() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/setup_env.py", "everything"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "run|test" in done.stderr
