@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel, ValidationError
 
 from gateway import log
-from gateway.clihelp import FAILURE, ConfigOption, fail, settings_or_exit
+from gateway.clihelp import FAILURE, USAGE, ConfigOption, fail, settings_or_exit
 from gateway.config import ConfigError
 from gateway.config_text import schema_toml, summary
 
@@ -77,12 +79,16 @@ def broker_run(config: ConfigOption = None) -> None:
         broker.stop()
 
 
-def add_run(parent: typer.Typer) -> None:
-    """Mount `run` on the top command line, its settings listed below its help."""
-    parent.command("run", epilog=summary())(run_all)
+def add_run(parent: typer.Typer, more: Mapping[str, type[BaseModel]]) -> None:
+    """Mount `run` on the top command line, all settings listed below its help.
+
+    `more` are the schemas of sections that belong to other programs: `[points]`.
+    """
+    parent.command("run", epilog=summary(more), context_settings={"obj": more})(run_all)
 
 
 def run_all(
+    context: typer.Context,
     config: ConfigOption = None,
     print_config: Annotated[
         bool,
@@ -109,7 +115,10 @@ def run_all(
 
     settings = settings_or_exit(config)
     if print_config:
-        typer.echo(schema_toml(settings), nl=False)
+        try:
+            typer.echo(schema_toml(settings, context.obj), nl=False)
+        except ValidationError as error:
+            fail(f"[points]: {error}", USAGE)
         return
     log.set_up(settings.gateway.log_level)
     stopping = stop_on_signals()

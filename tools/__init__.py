@@ -1,0 +1,1 @@
+"""What engineers and technicians use beside firmware and gateway."""

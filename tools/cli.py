@@ -17,6 +17,7 @@ from gateway.cli import add_run, broker_app
 from gateway.cli import app as gateway_app
 from gateway.fleet.cli import app as fleet_app
 from gateway.points.cli import app as points_app
+from gateway.points.config import PointsSettings
 from gateway.relay.cli import app as relay_app
 from tools.technician.cli import app as image_app
 from tools.virtual.cli import app as bin_app
@@ -118,7 +119,7 @@ def _steps(console: Console) -> Iterator[Callable[[str], None]]:
         yield say
 
 
-add_run(app)
+add_run(app, {"points": PointsSettings})
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(points_app, name="points")
 app.add_typer(fleet_app, name="fleet")

@@ -40,7 +40,8 @@ def lock_stubs(python: str, folder: Path) -> str:
     for stub in STUBS:
         name = stub.partition("==")[0].replace("-", "_")
         (file,) = folder.glob(f"{name}-*")
-        lines += [f"{stub} \\", f"    --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"]
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        lines += [f"{stub} \\", f"    --hash=sha256:{digest}"]
     return "\n".join(lines) + "\n"
 
 

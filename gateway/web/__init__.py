@@ -1,0 +1,1 @@
+"""The operator's pages: a later issue. The member's page belongs to points/."""

@@ -1,5 +1,4 @@
-"""The journal on a real LittleFS, with power cuts, damage and a full file system.
-"""
+"""The journal on a real LittleFS, with power cuts, damage and a full file system."""
 
 import gc
 import os
@@ -176,7 +175,9 @@ def test_power_cut_at_every_flash_operation():
             f = opened()
             assert thanked <= f.index.last <= thanked + 1, (at, torn, thanked, f.index.last)
             found = [n for n, _ in lines_of(f)]
-            assert found == list(range(found[0], f.index.last + 1)) if found else thanked <= receipted
+            assert (
+                found == list(range(found[0], f.index.last + 1)) if found else thanked <= receipted
+            )
             assert not found or found[0] <= receipted + 1
             assert f.append("deposit", ()) == f.index.last
             if finished:

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,19 @@ def test_a_slip_is_told_with_what_there_is() -> None:
     done = boxback("flet", "list")
     assert done.returncode == 2
     assert "flet" in done.stderr
+
+
+def test_every_setting_of_every_program_is_printed_as_a_file_that_can_be_used(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "boxback.toml"
+    file.write_text('[points]\npoints_per_carton = 7\noperator_key = "never show this to me"\n')
+    done = boxback("run", "--print-config", "--config", str(file))
+    assert done.returncode == 0
+    assert "#points_per_carton = 7" in done.stdout
+    assert "never show" not in done.stdout
+    assert set(tomllib.loads(done.stdout)) == {"broker", "gateway", "relay", "points"}
+    assert "points.points_per_carton = 10" in boxback("run", "--help").stdout
 
 
 def test_a_port_that_was_asked_for_must_be_free(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ def make(unifont: Path) -> bytes:
     """The font file. Raises KeyError for a character that Unifont does not have."""
     bitmaps: dict[int, bytes] = {}
     for line in unifont.read_text().splitlines():
-        code, _, bits = line.partition(":")
-        bitmaps[int(code, 16)] = bytes.fromhex(bits)
+        point, _, digits = line.partition(":")
+        bitmaps[int(point, 16)] = bytes.fromhex(digits)
     glyphs = bytearray()
     codes = characters()
     for code in codes:
