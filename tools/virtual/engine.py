@@ -3,6 +3,9 @@
 Real time: the world's clock is the host's; events go to the board when they happen.
 Virtual time: the clock stands still while the board computes and jumps to the next event when the
 board rests, but never past what has been granted, so that a test decides when time passes.
+
+One file in spite of its length: all of it shares one lock and one state of the child, and the order
+of its steps is what makes virtual time repeatable.
 """
 
 from __future__ import annotations
@@ -128,6 +131,7 @@ class Engine(threading.Thread):
             return
         self.state = "off"
         self._spawn = False
+        self._until_us = None
         self.sync()
         self.world.power_off()
         if self._child is not None:
@@ -213,9 +217,10 @@ class Engine(threading.Thread):
                 ends.append(due)
             if self._until_us is not None:
                 ends.append(self._until_us)
-            target = min(ends)
-            if target > kernel.now_us or due == target:
-                kernel.run_to(max(target, kernel.now_us))
+            # Something may be due now although the grant is used up: a button pressed this instant.
+            target = max(min(ends), kernel.now_us)
+            if target > kernel.now_us or (due is not None and due <= target):
+                kernel.run_to(target)
                 self._touch()
             if self._until_us is not None and kernel.now_us >= self._until_us:
                 self._answer()
@@ -237,7 +242,7 @@ class Engine(threading.Thread):
         self._send(self.world.kernel.now_us, always=True)
 
     def _send(self, now_us: int, *, always: bool = False) -> None:
-        if self._child is None or self.state == "starting":
+        if self._child is None or self.state != "running":
             return
         if not self.world.outbox and not always:
             return
@@ -379,6 +384,7 @@ class Engine(threading.Thread):
         self.console.mark("watchdog reset")
         self.state = "starting"
         self._cause = WDT_RESET
+        self._until_us = None  # virtual time stands until the end of the child was seen
         if self._child is not None:
             self._child.kill()  # its end is seen on the link, and leads to the restart
         else:

@@ -1,4 +1,7 @@
-"""One virtual bin for a test or a page: the real firmware, its flash, and hands to use it with."""
+"""One virtual bin for a test or a page: the real firmware, its flash, and hands to use it with.
+
+Longer than most files because it is one face: many methods of a few lines each.
+"""
 
 from __future__ import annotations
 

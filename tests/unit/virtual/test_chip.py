@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 from tests.support.virtual import run_to_end, said, scripted
+from tools.technician.build import ROOT
 from tools.virtual.process import FIRMWARE_HEAP_KB, HEAP, OVERLAY_HEAP_KB
 
 
@@ -195,6 +200,32 @@ def test_a_killed_interpreter_is_a_halted_bin(tmp_path):
             pid = bin_.engine._child.process.pid
         os.kill(pid, signal.SIGKILL)
         bin_.wait_for(lambda: bin_.state() == "halted", 10)
+
+
+ORPHAN = """
+import pathlib, sys, time
+from tests.support.virtual import scripted
+with scripted(pathlib.Path(sys.argv[1]), "while True: pass", virtual_time=False) as bin_:
+    bin_.wait_for_state("running", 20)
+    print(bin_.engine._child.process.pid, flush=True)
+    time.sleep(100)
+"""
+
+
+def test_a_killed_parent_leaves_no_bin_behind(tmp_path):
+    parent = subprocess.Popen(
+        [sys.executable, "-c", ORPHAN, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    with parent:
+        child = int(parent.stdout.readline())
+        assert b"interpreter.py" in Path(f"/proc/{child}/cmdline").read_bytes()
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{child}/cmdline").exists():
+        if b"interpreter.py" not in Path(f"/proc/{child}/cmdline").read_bytes():
+            break  # a zombie whose reaper is slow has no command line
+        assert time.monotonic() < deadline, "the bin outlived its parent"
+        time.sleep(0.01)
 
 
 def test_an_exception_is_on_the_console(tmp_path):

@@ -109,7 +109,7 @@ async def ask(r, wr, text):
     return await r.readline()
 async def main():
     await join()
-    r, wr = await asyncio.open_connection('127.0.0.1', %d)
+    r, wr = await asyncio.open_connection('127.0.0.1', PORT)
     print(await ask(r, wr, b'one'))
     try:
         while True:
@@ -129,7 +129,7 @@ asyncio.run(main())
 def test_an_open_connection_hangs_while_wifi_is_off(tmp_path):
     echo = Echo()
     echo.start()
-    bin_ = scripted(tmp_path, JOIN + ECHO % echo.port, virtual_time=False)
+    bin_ = scripted(tmp_path, JOIN + ECHO.replace("PORT", str(echo.port)), virtual_time=False)
     try:
         with bin_:
             bin_.wait_for_console("b'AGAIN", 30)
@@ -151,13 +151,12 @@ def test_a_real_socket_works_in_virtual_time(tmp_path):
         + """
 async def main():
     await join()
-    r, wr = await asyncio.open_connection('127.0.0.1', %d)
+    r, wr = await asyncio.open_connection('127.0.0.1', PORT)
     wr.write(b'hello\\n')
     await wr.drain()
     print(await asyncio.wait_for(r.readline(), 20))
 asyncio.run(main())
-"""
-        % echo.port
+""".replace("PORT", str(echo.port))
     )
     try:
         assert run_to_end(scripted(tmp_path, main), 60) == ["b'HELLO\\n'"]

@@ -184,22 +184,17 @@ def test_a_picture_of_a_code_is_read(fmt):
 
 
 def test_a_huge_picture_is_made_smaller_first():
-    assert decode(photo("SF123", "PNG", size=5000).__bytes__()) in ([b"SF123"], [])
-    code = Image.open(io.BytesIO(qr_png("SF123", 80)))
-    out = io.BytesIO()
-    code.save(out, "PNG")
-    assert decode(out.getvalue()) == [b"SF123"]
+    data = qr_png("SF123", 80)
+    assert Image.open(io.BytesIO(data)).width > 2000
+    assert decode(data) == [b"SF123"]
 
 
 def test_a_see_through_picture_is_read_on_white():
-    code = Image.open(io.BytesIO(qr_png("SF9", 8))).convert("RGBA")
-    pixels = [(0, 0, 0, 255) if p[0] < 128 else (0, 0, 0, 0) for p in code.getdata()] \
-        if not hasattr(code, "get_flattened_data") else [
-            (0, 0, 0, 255) if p[0] < 128 else (0, 0, 0, 0) for p in code.get_flattened_data()
-        ]
-    code.putdata(pixels)
+    code = Image.open(io.BytesIO(qr_png("SF9", 8))).convert("L")
+    ink = Image.new("RGBA", code.size, (0, 0, 0, 255))
+    ink.putalpha(code.point(lambda grey: 255 - grey))
     out = io.BytesIO()
-    code.save(out, "PNG")
+    ink.save(out, "PNG")
     assert decode(out.getvalue()) == [b"SF9"]
 
 
@@ -234,17 +229,25 @@ def test_a_picture_with_too_many_pixels_is_refused():
 
 
 def frame(now: int, until: int, body: bytes) -> bytes:
-    return (len(body) + 16).to_bytes(4, "little") + now.to_bytes(8, "little") + until.to_bytes(
-        8, "little"
-    ) + body
+    return (
+        (len(body) + 16).to_bytes(4, "little")
+        + now.to_bytes(8, "little")
+        + until.to_bytes(8, "little")
+        + body
+    )
 
 
 def test_frames_are_cut_however_they_arrive():
     data = frame(5, 9, b"\x01\x02\x00\x04\x01") + frame(6, 0, b"")
     reader = UpReader()
     got = [f for at in range(len(data)) for f in reader.feed(data[at : at + 1])]
-    assert [(f.now_us, f.until_us, f.records) for f in got] == [(5, 9, ((1, b"\x04\x01"),)), (6, 0, ())]
-    assert down(7, [(2, b"ab")])[: DOWN_HEADER.size] == (13).to_bytes(4, "little") + (7).to_bytes(8, "little")
+    assert [(f.now_us, f.until_us, f.records) for f in got] == [
+        (5, 9, ((1, b"\x04\x01"),)),
+        (6, 0, ()),
+    ]
+    assert down(7, [(2, b"ab")])[: DOWN_HEADER.size] == (13).to_bytes(4, "little") + (7).to_bytes(
+        8, "little"
+    )
 
 
 def test_a_broken_frame_is_an_error():

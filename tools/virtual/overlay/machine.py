@@ -1,5 +1,6 @@
 # The parts of the ESP32's `machine` that a bin uses. Levels and bytes go to the world and come from
 # it; nothing here knows what hangs on a pin, except the HX711, whose edges must be answered at once.
+# One long file: each further module costs the small heap its own tables.
 import io
 import struct
 

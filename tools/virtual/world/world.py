@@ -1,4 +1,7 @@
-"""Everything around the board, in one place: parts wired to pins, and people's hands."""
+"""Everything around the board, in one place: parts wired to pins, and people's hands.
+
+Longer than most files because it is the wiring itself; each part has a file of its own.
+"""
 
 from __future__ import annotations
 

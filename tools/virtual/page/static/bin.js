@@ -17,6 +17,9 @@ export function prepare() {
     dot.setAttribute("r", "4.2");
     $("ring").append(dot);
   }
+  // On a small screen the hands are below the bin: what it says follows them.
+  new IntersectionObserver(([seen]) => { $("strip").hidden = seen.isIntersecting; })
+    .observe($("display"));
 }
 
 export function draw(state) {
@@ -44,7 +47,10 @@ function drawDisplay(state) {
   const words = state.text.filter(Boolean).join(" · ");
   const label = state.lit ? t("displayLabel", words) : t("displayDark");
   $("display").setAttribute("aria-label", label);
-  if ($("display-text").textContent !== words) $("display-text").textContent = words;
+  if ($("display-text").textContent !== words) {
+    $("display-text").textContent = words;
+    $("strip-text").textContent = words;
+  }
   if (drawn === state.display) return;
   drawn = state.display;
   const bits = atob(state.display);
@@ -71,6 +77,7 @@ function drawLamp(lamp) {
     if (scale) glow = colour;
   }
   $("cabinet").style.setProperty("--glow", glow);
+  $("strip").style.setProperty("--glow", glow);
 }
 
 function drawFlap(flap) {
