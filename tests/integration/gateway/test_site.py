@@ -38,7 +38,7 @@ import typer
 from gateway.cli import add_run
 app = typer.Typer()
 app.callback()(lambda: None)
-add_run(app)
+add_run(app, {})
 app()
 """
 
