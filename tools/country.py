@@ -24,9 +24,9 @@ from gateway.config import Settings, load
 from gateway.fleet.register import add_bin
 from gateway.site import Site
 from gateway.store import open_store
-from tools.virtual.identity import Identity, load_identity
+from tools.virtual.identity import Identity, IdentityError, load_identity
 from tools.virtual.page.serve import PageServer
-from tools.virtual.page.server import create_app
+from tools.virtual.page.server import EnrolError, create_app
 from tools.virtual.supervisor import VirtualBin
 
 HOST = "127.0.0.1"
@@ -34,6 +34,7 @@ STATION = "S-DEMO"
 BIN_NAME = "The bin on your desk"
 MEMBER_NAME = "Lin"
 HTTP_TIMEOUT_S = 10.0
+PORT_DRAWS_MAX = 20
 # A person who tries things pulls plugs and waits for what happens next: half a minute of jitter is
 # for a nation's bins, not for one.
 BIN_SETTINGS = {"reconnect_ms": 2_000, "reconnect_max_ms": 10_000, "health_ms": 10_000}
@@ -53,17 +54,19 @@ def choose_ports(wanted: dict[str, int | None]) -> dict[str, int]:
     Raises CountryError that names the port that is taken.
     """
     chosen: dict[str, int] = {}
-    for name, default in PORTS.items():
+    for name in PORTS:
         asked = wanted.get(name)
-        port = default if asked is None else asked
-        if not _free(port):
-            if asked is not None:
-                raise CountryError(
-                    f"port {port} for the {name} is taken: stop what runs there, or choose another "
-                    f"with --{name}-port (0 takes a free one)"
-                )
-            port = 0
-        chosen[name] = port or _any_free()
+        if asked is not None and (asked in chosen.values() or not _free(asked)):
+            raise CountryError(
+                f"port {asked} for the {name} is taken: stop what runs there, or choose another "
+                f"with --{name}-port (0 takes a free one)"
+            )
+        if asked:
+            chosen[name] = asked
+    for name, default in PORTS.items():
+        if name not in chosen:
+            usable = wanted.get(name) is None and default not in chosen.values() and _free(default)
+            chosen[name] = default if usable else _any_free(set(chosen.values()))
     return chosen
 
 
@@ -77,10 +80,24 @@ def _free(port: int) -> bool:
         return True
 
 
-def _any_free() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def _any_free(but: set[int]) -> int:
+    for _ in range(PORT_DRAWS_MAX):
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+        if port not in but:
+            return port
+    raise CountryError(f"no free port in {PORT_DRAWS_MAX} draws: stop some programs")
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file that only its owner may read; it is there whole or not at all."""
+    aside = path.with_suffix(".aside")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
 
 
 @contextmanager
@@ -129,6 +146,7 @@ class Country:
         """Start everything. Raises CountryError and what its parts raise, with nothing left."""
         with ExitStack() as stack:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.chmod(0o700)  # keys lie in it
             stack.enter_context(_alone(self.folder))
             config = self._write_config()
             self.settings = load(config)
@@ -155,22 +173,21 @@ class Country:
         self._stack.close()
 
     def enrol(self) -> str:
-        """A fresh link that makes a phone the member's. Raises CountryError."""
-        member = self._member()
-        made = self._ask("POST", f"/v1/members/{member}/enrolments")
+        """A fresh link that makes a phone the member's. Raises EnrolError when points is away."""
+        made = self._ask("POST", f"/v1/members/{self._member()}/enrolments")
         return f"{self.points_url}/#enrol={made['code']}"
 
     def _write_config(self) -> Path:
         """The settings of this country, as a file that all its programs read."""
         path = self.folder / "boxback.toml"
         page = f"http://{HOST}:{self.ports['page']}"
-        path.write_text(
+        _keep(
+            path,
             f"# Written anew by each `boxback try`; every setting: boxback run --print-config\n"
             f"data_dir = {json.dumps(str(self.folder))}\n\n"
             f"[broker]\nport = {self.ports['broker']}\n\n"
             f"[relay]\nurl = {json.dumps(self.points_url)}\n\n"
             f"[points]\nport = {self.ports['points']}\nframe_ancestors = [{json.dumps(page)}]\n",
-            encoding="utf-8",
         )
         return path
 
@@ -186,28 +203,30 @@ class Country:
                 made = add_bin(store, self.settings.broker, station=STATION, name=BIN_NAME)
             finally:
                 store.close()
-            path.touch(mode=0o600)
-            path.write_text(json.dumps(made.as_json()))
-        identity = load_identity(path)
+            _keep(path, json.dumps(made.as_json()))
+        try:
+            identity = load_identity(path)
+        except IdentityError as error:
+            raise CountryError(f"{error}; delete {path} to get another bin") from None
         return Identity(identity.bin, identity.key, identity.label_key, HOST, self.ports["broker"])
 
     def _member(self) -> str:
-        path = self.folder / "member.json"
+        path = self.folder / "member.txt"
         if not path.exists():
-            made = self._ask("POST", "/v1/members", {"name": MEMBER_NAME})
-            path.write_text(json.dumps({"id": made["id"]}))
-        return str(json.loads(path.read_text())["id"])
+            _keep(path, str(self._ask("POST", "/v1/members", {"name": MEMBER_NAME})["id"]))
+        return path.read_text()
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         keys = tomllib.loads((self.folder / "points" / "keys.toml").read_text())
-        reply = httpx.request(
-            method,
-            self.points_url + path,
-            json=body,
-            headers={"Authorization": f"Bearer {keys['operator_key']}"},
-            timeout=HTTP_TIMEOUT_S,
-        )
-        if reply.is_error:
-            raise CountryError(f"{method} {path}: points answered {reply.status_code}")
+        try:
+            reply = httpx.request(
+                method,
+                self.points_url + path,
+                json=body,
+                headers={"Authorization": f"Bearer {keys['operator_key']}"},
+                timeout=HTTP_TIMEOUT_S,
+            ).raise_for_status()
+        except httpx.HTTPError as error:
+            raise EnrolError(f"the points backend gave no phone: {error}") from None
         found: dict[str, Any] = reply.json()
         return found

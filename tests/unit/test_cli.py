@@ -88,6 +88,16 @@ def test_a_default_port_that_is_taken_gives_way(monkeypatch: pytest.MonkeyPatch)
         assert choose_ports({})["page"] not in (0, port)
 
 
+def test_ports_never_collide_with_each_other() -> None:
+    from tests.support.gateway import free_port
+
+    port = free_port()
+    with pytest.raises(CountryError, match=f"port {port} for the points"):
+        choose_ports({"page": port, "points": port})
+    chosen = choose_ports({"page": 8081, "points": None, "broker": 0})
+    assert len(set(chosen.values())) == 3
+
+
 def test_two_countries_do_not_share_a_folder(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

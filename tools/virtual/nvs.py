@@ -34,5 +34,6 @@ def update_nvs(path: Path, values: dict[str, int | bytes], namespace: str = NAME
     for key, value in values.items():
         store[key] = value.hex() if isinstance(value, bytes) else value
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
+    temporary.touch(mode=0o600)  # keys lie in it
     temporary.write_text(json.dumps(everything))
     temporary.replace(path)

@@ -59,7 +59,7 @@ class VirtualBin:
         self.identity = identity
         self.workdir = workdir
         self.virtual_time = virtual_time
-        workdir.mkdir(parents=True, exist_ok=True)
+        workdir.mkdir(mode=0o700, parents=True, exist_ok=True)  # its files hold keys and passes
         self.flash_path = workdir / "flash.img"
         self.nvs_path = workdir / "nvs.json"
         self._power_at_start = power

@@ -31,6 +31,10 @@ SHAKE_MS = 2500
 Enrol = Callable[[], str]
 
 
+class EnrolError(Exception):
+    """No phone can be enrolled now; the text says why."""
+
+
 class Carton(BaseModel):
     """A carton to put in."""
 
@@ -114,6 +118,10 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> JSONResponse:
         return _error(409, error.code, str(error))
+
+    @app.exception_handler(EnrolError)
+    async def no_phone(_: Request, error: EnrolError) -> JSONResponse:
+        return _error(503, "phone", str(error))
 
     @app.exception_handler(PictureError)
     async def picture(_: Request, error: PictureError) -> JSONResponse:
