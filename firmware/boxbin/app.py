@@ -7,6 +7,7 @@ decides, in order. A line is in flash before `written` is reported, and only the
 import asyncio
 import gc
 import sys
+import time
 
 import machine
 
@@ -31,6 +32,7 @@ from boxbin.settingsfile import load
 LOOK_MS = 20
 IDLE_MS = 1_000
 SCANNER_TRIES = 5
+RESTART_S = 5
 SETTLE_READINGS = 5  # an HX711 needs 400 ms after power-up
 
 
@@ -121,7 +123,8 @@ class Bin:
             self.flash,
             self.link,
             self.link.rssi(),
-            self.scanner.found,
+            self.scanner,
+            self.display.found,
             self.scale.state,
             self.visit,
         )
@@ -152,8 +155,6 @@ class Bin:
             wake_ms = self.visit.wake_ms()
             if wake_ms is not None and now_ms >= wake_ms:
                 self._do(self.visit.tick(now_ms))
-            if self.visit.closed_by_journal and self.flash.has_room():
-                self._do(self.visit.journal_ready())
             wait_ms = IDLE_MS
             if self.button.settling:
                 wait_ms = LOOK_MS
@@ -165,21 +166,24 @@ class Bin:
                 pass
 
     async def _scan(self, alive):
-        """Find the scanner, begin to invite people only then, and read it for ever."""
+        """Find the scanner, invite people only then, read it, and find it again when it is gone."""
         tries = 0
-        while not await self.scanner.start():
+        while True:
             alive()
+            if await self.scanner.start():
+                log("scanner", "ready")
+                now_ms = self.clock.uptime_ms()
+                self._do(self.visit.start(now_ms))
+                self._do(self.visit.scanner(now_ms, True))
+                await self.scanner.run(alive)
+                tries = SCANNER_TRIES - 1
             log("scanner", "does not answer")
             tries += 1
             if tries == SCANNER_TRIES:
-                self._do(self.visit.start(self.clock.uptime_ms()))
-                self._do(self.visit.scanner(self.clock.uptime_ms(), False))
+                now_ms = self.clock.uptime_ms()
+                self._do(self.visit.start(now_ms))
+                self._do(self.visit.scanner(now_ms, False))
             await asyncio.sleep_ms(IDLE_MS)
-        log("scanner", "ready")
-        now_ms = self.clock.uptime_ms()
-        self._do(self.visit.start(now_ms) if tries < SCANNER_TRIES else ())
-        self._do(self.visit.scanner(now_ms, True))
-        await self.scanner.run(alive)
 
     async def _time(self, alive):
         while True:
@@ -199,7 +203,7 @@ class Bin:
                 await asyncio.sleep_ms(IDLE_MS)
 
     async def _guard(self):
-        """Feed the watchdog while all tasks get on; keep the heap in one piece."""
+        """Once a second: watchdog, display, room in the journal, and the heap in one piece."""
         watchdog = machine.WDT(timeout=health.WATCHDOG_MS)
         while True:
             late = self.progress.late()
@@ -207,6 +211,8 @@ class Bin:
                 log("watchdog", "no progress:", late)
             else:
                 watchdog.feed()
+            self.display.refresh()
+            self._do(self.visit.journal(self.clock.uptime_ms(), self.flash.has_room()))
             gc.collect()
             await asyncio.sleep_ms(health.FEED_MS)
 
@@ -245,4 +251,5 @@ def main():
         log("bin", "not provisioned:", error)
     except Exception as error:  # noqa: BLE001  (whatever it is, a bin must come back)
         sys.print_exception(error)
+        time.sleep(RESTART_S)  # a fault that comes at once must not become a storm
         machine.reset()

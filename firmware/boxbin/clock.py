@@ -56,7 +56,10 @@ class Clock:
 
     async def ask(self, host, port):
         """Ask an NTP server once. Raises OSError when there is no sensible answer in time."""
-        address = socket.getaddrinfo(host, port, 0, socket.SOCK_DGRAM)[0][-1]
+        found = socket.getaddrinfo(host, port, 0, socket.SOCK_DGRAM)
+        if not found:
+            raise OSError("no address of %s" % host)
+        address = found[0][-1]
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)

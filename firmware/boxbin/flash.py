@@ -12,8 +12,11 @@ from boxbin.core import journal, wire
 from boxbin.log import log
 
 ROOT = "/journal"
+VISIT_BYTES = journal.SEGMENT_BYTES  # twenty deposits and their refusals take about half of it
+RESERVE_BYTES = 49_152  # of the file system: a visit, and a segment while it is mended
 BATCH_BYTES_MAX = 4_096  # half of what the wire allows: it is copied twice on its way out
-GAP_LINES_MAX = 64  # what one damaged place may cost before the segment counts as lost
+GAP_LINES_MAX = 256  # more than a whole segment: a lost one is bridged with `fault` lines
+BAD_SEGMENTS_MAX = 4
 
 
 class JournalFull(OSError):
@@ -29,7 +32,7 @@ class Flash:
         self._root = root
         self._cursor = (0, 0, 0)  # (n, segment, offset) of where the last batch ended
         self.repaired = 0
-        self.index = self._open()
+        self.index = self._open(0)
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -44,13 +47,18 @@ class Flash:
             with open(self._path(number), "ab") as f:
                 f.write(line)
         except OSError as error:
-            self.index = self._open()  # whatever half of it is there is cut off again
+            self.index = self._open(
+                self.index.receipted
+            )  # whatever half of it is there is cut off again
             raise JournalFull("line %d: %r" % (n, error))
         return self.index.wrote(number, len(line))
 
     def has_room(self):
-        """Whether the journal takes a line of the largest size."""
-        return self.index.place(wire.LINE_BYTES_MAX) is not None
+        """Whether the journal takes all lines of a visit: nobody's last carton is taken in vain."""
+        if self.index.room_bytes < VISIT_BYTES:
+            return False
+        stat = os.statvfs(self._root)
+        return stat[1] * stat[3] >= RESERVE_BYTES
 
     def receipt(self, epoch, n):
         """Take a verified receipt; True when it covered something new."""
@@ -99,9 +107,13 @@ class Flash:
                 n += 1
                 size += len(line)
                 lines.append(line)
-        if not lines:
-            self._mend(number, self.index.receipted + 1 - skip)
-            self.index = self._open()
+        if not lines:  # the next line is damaged
+            try:
+                self._mend(number, self.index.receipted + 1 - skip)
+            except journal.JournalError as error:
+                log("journal", error)
+                self._put_aside(number)
+            self.index = self._open(self.index.receipted)
             return 0, b""
         self._cursor = (n, number, offset + size)
         return n, b"".join(lines)
@@ -115,18 +127,9 @@ class Flash:
 
     # -- start ----------------------------------------------------------------------------------
 
-    def _open(self):
-        receipted = 0
-        if hasattr(self, "index"):
-            receipted = self.index.receipted
-        try:
-            index = self._load()
-        except journal.JournalError as error:
-            log("journal", error)
-            self._put_aside()
-            index = None
-        if index is None:
-            index = journal.Journal("".join("%02x" % b for b in os.urandom(4)))
+    def _open(self, receipted):
+        """The journal as it lies in flash, of which `receipted` is known to be durable."""
+        index = self._load() or journal.Journal("".join("%02x" % b for b in os.urandom(4)))
         index.receipted = max(index.receipted, min(receipted, index.last))
         return index
 
@@ -137,20 +140,23 @@ class Flash:
         numbers = self._numbers()
         index = None
         for place, number in enumerate(numbers):
-            newest = place == len(numbers) - 1
             expected = index.last + 1 if index else None
-            found = None if newest else self._ends(number)
-            if found is None:
-                found = self._mend(number, expected)
-            if found is None:
-                os.remove(self._path(number))  # nothing whole in it: cut off while being made
-                continue
-            epoch, first, last, size = found
-            if index is None:
-                index = journal.Journal(epoch)
-            elif epoch != index.epoch:
-                raise journal.JournalError("segment %d is of epoch %s" % (number, epoch))
-            index.found(number, first, last, size)
+            try:
+                found = None if place == len(numbers) - 1 else self._ends(number)
+                if found is None or (expected and found[1] != expected):
+                    found = self._mend(number, expected)
+                if found is None:
+                    os.remove(self._path(number))  # nothing in it: cut off while being made
+                    continue
+                epoch, first, last, size = found
+                if index is None:
+                    index = journal.Journal(epoch)
+                elif epoch != index.epoch:
+                    raise journal.JournalError("segment %d is of epoch %s" % (number, epoch))
+                index.found(number, first, last, size)
+            except journal.JournalError as error:
+                log("journal", error)
+                self._put_aside(number)
         return index
 
     def _numbers(self):
@@ -217,7 +223,7 @@ class Flash:
                     epoch, found = wire.read_line(self._identity.key, self._identity.bin_id, line)
                 except wire.WireError:
                     bad += 1 if whole else 0
-                    unsound += 1
+                    unsound += 0 if whole else 1
                     continue
                 if first is None:
                     first = found - bad
@@ -225,6 +231,7 @@ class Flash:
                 if not n < found <= n + GAP_LINES_MAX:
                     raise journal.JournalError("segment %d: n=%d after %d" % (number, found, n))
                 size += self._fill(out, n + 1, found, epoch)
+                unsound += found - n - 1
                 if out:
                     out.write(line)
                 n, bad = found, 0
@@ -234,7 +241,7 @@ class Flash:
                 raise journal.JournalError("segment %d: no line of it is ours" % number)
             return None
         size += self._fill(out, n + 1, n + 1 + bad, epoch)  # whole lines whose bits are wrong
-        return epoch, first, n + bad, size, unsound
+        return epoch, first, n + bad, size, unsound + bad
 
     def _fill(self, out, n, end, epoch):
         """Signed `fault` lines for n up to but without `end`; returns their bytes."""
@@ -250,18 +257,13 @@ class Flash:
     def _damaged(self, n, epoch):
         return self._line(n, "fault", (("what", "journal"), ("detail", "line damaged")), epoch)
 
-    def _put_aside(self):
-        """Keep what does not make one row of lines for a technician, and begin a new epoch."""
-        aside = self._root + ".bad"
-        try:
-            for name in os.listdir(aside):
-                os.remove(aside + "/" + name)
-            os.rmdir(aside)
-        except OSError:
-            pass  # there was none
-        os.rename(self._root, aside)
-        os.mkdir(self._root)
+    def _put_aside(self, number):
+        """Keep a segment that is no row of our lines for a technician; a bounded number."""
         self.repaired += 1
+        os.rename(self._path(number), self._path(number, "bad"))
+        names = sorted(name for name in os.listdir(self._root) if name.endswith(".bad"))
+        for name in names[:-BAD_SEGMENTS_MAX]:
+            os.remove(self._root + "/" + name)
 
-    def _path(self, number):
-        return "%s/%08x.log" % (self._root, number)
+    def _path(self, number, kind="log"):
+        return "%s/%08x.%s" % (self._root, number, kind)

@@ -51,7 +51,7 @@ class Progress:
         ]
 
 
-def describe(clock, flash, link, rssi, scanner_found, scale_state, visit):
+def describe(clock, flash, link, rssi, scanner, display_found, scale_state, visit):
     """The health message as ordered pairs (bytes, ms, dBm)."""
     return (
         ("fw", VERSION),
@@ -62,7 +62,9 @@ def describe(clock, flash, link, rssi, scanner_found, scale_state, visit):
         ("backlog", flash.index.backlog),
         ("epoch", flash.index.epoch),
         ("n", flash.index.last),
-        ("scanner", "ok" if scanner_found else "missing"),
+        ("scanner", "ok" if scanner.found else "missing"),
+        ("noise", scanner.dropped),
+        ("display", "ok" if display_found else "missing"),
         ("scale", scale_state),
         ("state", visit.state),
         ("repaired", flash.repaired),

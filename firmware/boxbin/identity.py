@@ -26,12 +26,9 @@ class Identity:
         self.wifi_ssid = _text(nvs, "wifi_ssid")
         self.wifi_key = _text(nvs, "wifi_key")
         self.broker_host = _text(nvs, "broker_host")
-        self.broker_port = nvs.get_i32("broker_port")
+        self.broker_port = _number(nvs, "broker_port")
         self.ntp_host = _text(nvs, "ntp_host")
-        try:
-            self.ntp_port = nvs.get_i32("ntp_port")
-        except OSError:
-            self.ntp_port = _NTP_PORT
+        self.ntp_port = _number(nvs, "ntp_port", _NTP_PORT)
 
 
 def _blob(nvs, key, size=None):
@@ -46,4 +43,16 @@ def _blob(nvs, key, size=None):
 
 
 def _text(nvs, key):
-    return _blob(nvs, key).decode()
+    try:
+        return _blob(nvs, key).decode()
+    except UnicodeError:
+        raise IdentityError("NVS key %s is not UTF-8 text" % key)
+
+
+def _number(nvs, key, default=None):
+    try:
+        return nvs.get_i32(key)
+    except OSError:
+        if default is None:
+            raise IdentityError("NVS key %s is missing" % key)
+        return default

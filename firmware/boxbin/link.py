@@ -7,11 +7,12 @@ that a broker's restart does not bring all bins back in one second.
 """
 
 import asyncio
+import gc
 import random
 
 from boxbin.core import mqtt, wire
 from boxbin.log import log
-from boxbin.mqttclient import Client
+from boxbin.mqttclient import BadPacket, Client, LinkDown
 from boxbin.wifi import Wifi
 
 
@@ -31,7 +32,7 @@ class Link:
         self._password = wire.mqtt_password(identity.key)
         self._packet_id = 0
         self._in_flight = None  # (packet id, payload) of a journal PUBLISH without PUBACK
-        self._first = True  # after power-on the broker may hold a session that is not ours
+        self._clean = False  # ask the broker for a new session
         self._new_line = asyncio.Event()
         self._receipt = asyncio.Event()
         self.online = False
@@ -54,12 +55,15 @@ class Link:
         failures = 0
         while True:
             alive()
+            bad = False
             try:
                 await self._wifi.join()
                 await self._serve(alive)
             except OSError as error:
                 log("link", error)
-            failures = 0 if self.online else failures + 1
+                bad = isinstance(error, BadPacket)
+            self._clean = bad  # or the session would bring the same message again
+            failures = 0 if self.online and not bad else failures + 1
             self.online = False
             await self._wait(failures, alive)
 
@@ -85,7 +89,7 @@ class Link:
                 identity.bin_id,
                 self._password,
                 self._topic("online"),
-                clean=False,
+                clean=self._clean,
             )
             log("link", "connected, session", client.session_present)
             self.online = True
@@ -102,7 +106,7 @@ class Link:
         finally:
             for task in tasks:
                 task.cancel()
-            client.close()
+            await client.close()
 
     async def _again(self, client):
         """What MQTT asks for when the session lives on: the same packet id, marked as duplicate."""
@@ -116,6 +120,7 @@ class Link:
 
     async def _send_lines(self, client):
         flash = self._flash
+        tries = 0
         while True:
             if not flash.index.backlog:
                 self._new_line.clear()
@@ -129,10 +134,19 @@ class Link:
             await client.publish(self._topic("journal"), payload, self._in_flight[0])
             try:
                 while flash.index.receipted < last:
-                    await asyncio.wait_for_ms(self._receipt.wait(), self._settings.receipt_ms)
+                    await asyncio.wait_for_ms(self._receipt.wait(), self._patience_ms(tries))
                     self._receipt.clear()
+                    tries = 0
             except asyncio.TimeoutError:
+                tries += 1
                 log("link", "no receipt for", last, "- sending again")
+
+    def _patience_ms(self, tries):
+        """How long to wait for a receipt: doubles with jitter, so that a nation's bins do not fill
+        the broker while the gateway is away.
+        """
+        most_ms = min(self._settings.receipt_ms << min(tries, 8), self._settings.reconnect_max_ms)
+        return most_ms // 2 + _random_below(most_ms // 2 + 1)
 
     async def _send_health(self, client):
         while True:
@@ -147,6 +161,9 @@ class Link:
         if packet[0] == mqtt.PUBACK:
             if self._in_flight and self._in_flight[0] == packet[1]:
                 self._in_flight = None
+        elif packet[0] == mqtt.SUBACK:
+            if max(packet[2]) > 1:
+                raise LinkDown("the broker refused a subscription")
         elif packet[0] == mqtt.PUBLISH:
             leaf = packet[1][packet[1].rfind("/") + 1 :]
             if leaf in ("receipt", "outcome"):
@@ -184,9 +201,10 @@ async def _close_on_error(work, client):
     """Run a sender; when the link fails under it, end the connection so that `receive` ends."""
     try:
         await work
-    except OSError as error:
-        log("link", error)
-        client.close()
+    except Exception as error:  # noqa: BLE001  (a sender that is gone must not leave a link up)
+        log("link", repr(error))
+        gc.collect()
+        await client.close()
 
 
 def _random_below(limit):

@@ -20,6 +20,10 @@ class LinkDown(OSError):
     """The link to the broker ended; the first argument says why."""
 
 
+class BadPacket(LinkDown):
+    """The broker sent bytes that are no packet for us; in a kept session it would do so again."""
+
+
 class Client:
     """One connection; make a new one for the next."""
 
@@ -79,11 +83,14 @@ class Client:
                 await self._send(mqtt.puback(packet[3]))
             return packet
 
-    def close(self):
-        """End the connection at once; the broker publishes the last will."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+    async def close(self):
+        """End the connection at once; the broker publishes the last will.
+
+        In MicroPython it is `wait_closed` that closes the socket; `close` does nothing.
+        """
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.wait_closed()
 
     async def _next(self):
         while not self._packets:
@@ -98,7 +105,7 @@ class Client:
             try:
                 self._packets = self._parser.feed(data)
             except mqtt.MqttError as error:
-                raise LinkDown("broker sent %s" % error)
+                raise BadPacket("broker sent %s" % error)
         return self._packets.pop(0)
 
     async def _send(self, packet):

@@ -49,6 +49,7 @@ def test_packets_cut_at_every_byte_come_out_whole():
 def test_bytes_that_no_broker_sends_end_the_link():
     for bad in (
         b"\x00\x00",
+        b"HTTP/1.1 400",  # would be a PUBACK of 84 bytes
         b"\x10\x00",  # CONNECT
         b"\x36\x05\x00\x01t\x00\x01",  # QoS 3
         b"\x34\x05\x00\x01t\x00\x01",  # QoS 2

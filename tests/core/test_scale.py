@@ -64,7 +64,8 @@ def test_movement_and_a_slow_slide_are_not_rest():
 def test_missing_readings_are_no_value():
     s = make()
     now_ms = feed(s, 0, 200, 20)
-    assert s.add(now_ms + 300, None) == scale.STABLE
+    assert s.add(now_ms + 300, None) == scale.UNSTABLE
+    assert s.mass_mg is None, "the last value is not repeated"
     assert s.add(now_ms + 1_001, None) == scale.MISSING
     assert s.mass_mg is None
     now_ms = feed(s, now_ms + 5_000, 200, 2)

@@ -3,7 +3,7 @@ from boxbin.core import texts
 
 def test_every_sentence_fits_the_display():
     for key in texts.SENTENCES:
-        numbers = {"thanks": (3000,), "credited": (100, 99999)}.get(key, ())
+        numbers = {"thanks": (3000,), "thanks_end": (3000,), "credited": (100, 99999)}.get(key, ())
         for row in texts.rows(key, numbers):
             assert texts.cells(row) <= texts.ROW_CELLS, row
             assert "{" not in row, row

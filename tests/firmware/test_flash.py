@@ -257,20 +257,67 @@ def test_another_key_begins_a_new_epoch_and_keeps_the_old_lines_aside():
     other.key = bytes(32)
     f = flash.Flash(other, Clock(), ROOT)
     assert f.index.epoch != epoch and f.index.last == 0 and f.repaired == 1
-    assert os.listdir(ROOT + ".bad") == ["00000000.log"]
+    assert os.listdir(ROOT) == ["00000000.bad"]
     assert f.append("boot", ()) == 1
+    f = flash.Flash(other, Clock(), ROOT)
+    assert f.index.last == 1
 
 
-def test_a_missing_segment_begins_a_new_epoch():
+def several_segments():
+    """A journal of 200 lines in several segments; returns it and the names of its files."""
     mount(Disk(512), fresh=True)
     f = opened()
     for _ in range(200):
         f.append("deposit", (("label", "x" * 200),))
     names = sorted(os.listdir(ROOT))
-    assert len(names) >= 3
-    os.remove(ROOT + "/" + names[1])
+    assert len(names) >= 4
+    return f, names
+
+
+def test_a_lost_segment_costs_its_own_lines_only():
+    """Whether it is gone or overwritten: its n are bridged with signed faults, all others go on."""
+    for how in ("gone", "overwritten"):
+        f, names = several_segments()
+        epoch, lost = f.index.epoch, f.index.segments[1]
+        if how == "gone":
+            os.remove(ROOT + "/" + names[1])
+        else:
+            with open(ROOT + "/" + names[1], "wb") as g:
+                g.write(b"\xff" * 5000 + b"\n")
+        f = opened()
+        assert f.index.epoch == epoch and f.index.last == 200
+        expected = []
+        for n in range(1, 201):
+            expected.append((n, "fault" if lost.first <= n <= lost.last else "deposit"))
+        assert lines_of(f) == expected
+        assert f.append("deposit", ()) == 201
+
+
+def test_segments_put_aside_are_bounded():
+    f, names = several_segments()
+    for number in range(len(names) + 6):
+        with open("%s/%08x.log" % (ROOT, number), "wb") as g:
+            g.write(b"nothing of ours\n")
     f = opened()
-    assert f.index.last == 0 and len(os.listdir(ROOT + ".bad")) == len(names) - 1
+    assert f.index.last == 0
+    assert len(os.listdir(ROOT)) == flash.BAD_SEGMENTS_MAX
+    assert f.append("boot", ()) == 1
+
+
+def test_room_is_asked_for_before_it_is_needed():
+    mount(Disk(200), fresh=True)
+    f = opened()
+    assert f.has_room()
+    written = 0
+    while f.has_room():
+        written = f.append("deposit", (("label", "x" * 300),))
+        assert written < 1000
+    for _ in range(20):
+        written = f.append("deposit", (("label", "x" * 300),))  # a whole visit still fits
+    while not f.has_room():
+        last, _ = f.batch()
+        f.receipt(f.index.epoch, last)
+    assert f.index.receipted <= written
 
 
 def test_a_full_file_system_is_no_thanks_and_nothing_is_lost():

@@ -87,6 +87,12 @@ class Journal:
         return None
 
     @property
+    def room_bytes(self):
+        """Bytes of lines that still fit into the segments that are allowed."""
+        free = (SEGMENTS_MAX - len(self.segments)) * SEGMENT_BYTES
+        return free + (SEGMENT_BYTES - self.segments[-1].size if self.segments else 0)
+
+    @property
     def backlog(self):
         """How many lines have no receipt yet."""
         return self.last - self.receipted

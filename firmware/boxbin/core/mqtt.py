@@ -105,8 +105,11 @@ class Parser:
     def _length(self):
         """(body size, where it begins), or (None, 0) while the head is not whole."""
         buffer = self._buffer
-        if buffer and buffer[0] >> 4 not in _KNOWN:
-            raise MqttError("packet type %d" % (buffer[0] >> 4))
+        if buffer:
+            # Looked at before the length is believed: what is no MQTT must not be waited for.
+            kind = buffer[0] >> 4
+            if kind not in _KNOWN or (kind != PUBLISH and buffer[0] & 0x0F):
+                raise MqttError("first byte 0x%02x" % buffer[0])
         size = 0
         for i in range(1, 5):
             if i >= len(buffer):
@@ -123,8 +126,6 @@ def _read(first, body):
     kind = first >> 4
     if kind == PUBLISH:
         return _read_publish(first, body)
-    if first & 0x0F:
-        raise MqttError("flags of packet type %d" % kind)
     if kind == PINGRESP and not body:
         return (PINGRESP,)
     if kind == CONNACK and len(body) == 2:

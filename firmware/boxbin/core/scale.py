@@ -52,7 +52,10 @@ class Scale:
     def add(self, now_ms, raw):
         """Take one reading (`None` when the frame was bad) and return the new state."""
         if raw is None:
-            return self.tick(now_ms)
+            self.mass_mg = None
+            if self.tick(now_ms) != MISSING:
+                self.state = UNSTABLE
+            return self.state
         if raw >= COUNTS_MAX or raw <= COUNTS_MIN:
             self._clear()
             self._last_ms = now_ms

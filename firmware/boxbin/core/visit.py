@@ -15,11 +15,12 @@ wraps); what to do comes out as a list of actions:
     LABEL      a label                      STEADY (or IDLE when time is up, or the button)
     STEADY     the scale at rest            OPENING, that mass being the baseline
     OPENING    the flap to leave shut       DROP
-    DROP       mass above the baseline      SETTLE
-    SETTLE     rest                         WRITE in the band, LABEL too light, TAKE_OUT too heavy
+    DROP       mass above the baseline      SETTLE (or LABEL when time is up)
+    SETTLE     rest                         WRITE in the band, LABEL too light, TAKE_OUT too heavy,
+                                            LABEL when it does not come to rest in time
     WRITE      the line in flash            LABEL, with thanks
-    TAKE_OUT   the heavy thing to leave     LABEL
-    CLOSED     the fault to end             IDLE
+    TAKE_OUT   the heavy thing to leave     LABEL (or IDLE when time is up)
+    CLOSED     every fault to end           IDLE
 
 Thanks are said only from `written`: in flash before thanks. Decisions use the difference of two
 resting masses around one drop, never an absolute mass.
@@ -62,7 +63,9 @@ class Visit:
         self._outcome = ""  # key of a sentence that waits until the thanks have been read
         self._outcome_arguments = (0, 0)
         self._handle = ""
-        self._closed_by = ""
+        self._lines = []  # the n of each deposit of this visit
+        self._restless_label, self._restless_mg = "", 0
+        self._faults = []  # why the bin is closed, oldest first
         self._forget_member()
 
     def wake_ms(self):
@@ -76,24 +79,19 @@ class Visit:
         due = [ms for ms in waits if ms is not None]
         return min(due) if due else None
 
-    @property
-    def closed_by_journal(self):
-        """True while visits wait for room in the journal."""
-        return self.state == CLOSED and self._closed_by == "journal"
-
     # -- events ---------------------------------------------------------------------------------
 
     def start(self, now_ms):
         """The bin is ready: say so. The flap is asked to be shut whatever it was before."""
-        self._set_flap(now_ms, False)
-        self._go(IDLE, None)
-        self._say("idle")
+        if self.state == STARTING:  # a fault may have come first
+            self._set_flap(now_ms, False)
+            self._reopen()
         return self._taken()
 
     def scan(self, now_ms, text, unix_s):
         """The scanner read `text`; `unix_s` is 0 while the time is not known."""
         if self.state == CLOSED:
-            self._say("closed_" + self._closed_by)
+            self._say("closed_" + self._faults[-1])
         elif self.state == IDLE:
             if not self._try_pass(now_ms, text, unix_s) and not text.startswith("BB1."):
                 self._message(now_ms, "pass_first")
@@ -108,7 +106,7 @@ class Visit:
         if mass_mg is not None:
             self._mass_mg = mass_mg
         if scale_state in (scale.MISSING, scale.SATURATED):
-            if self.state == IDLE or self._flap_open:
+            if self.state != STARTING:
                 self._close(now_ms, "scale", scale_state)
         elif mass_mg is not None:  # the first readings after a gap are no value yet
             self._weigh_value(now_ms, scale_state == scale.STABLE)
@@ -118,8 +116,8 @@ class Visit:
         """The scanner answers, or it does not."""
         if not found:
             self._close(now_ms, "scanner", "no answer")
-        elif self.state == CLOSED and self._closed_by == "scanner":
-            self._reopen()
+        else:
+            self._mended("scanner")
         return self._taken()
 
     def flap(self, now_ms, shut):
@@ -131,8 +129,8 @@ class Visit:
             self._drop_ends_ms = now_ms + self._settings.drop_ms
             self._go(DROP, self._drop_ends_ms)
             self._say("drop")
-        elif self.state == CLOSED and self._closed_by == "flap" and shut:
-            self._reopen()
+        elif shut:
+            self._mended("flap")
         return self._taken()
 
     def button(self, now_ms):
@@ -151,7 +149,7 @@ class Visit:
             grams = self._grams
             self._outcome_from_ms = now_ms + self._settings.thanks_ms
             if len(self._lines) >= self._settings.visit_cartons:
-                self._end(now_ms, "thanks", (grams,))
+                self._end(now_ms, "thanks_end", (grams,))
             else:
                 self._next_label(now_ms, "thanks", (grams,))
         return self._taken()
@@ -161,10 +159,12 @@ class Visit:
         self._close(now_ms, "journal", "")
         return self._taken()
 
-    def journal_ready(self):
-        """The journal takes lines again."""
-        if self.state == CLOSED and self._closed_by == "journal":
-            self._reopen()
+    def journal(self, now_ms, has_room):
+        """Whether the journal takes all lines of one more visit; ask before somebody comes."""
+        if has_room:
+            self._mended("journal")
+        elif self.state == IDLE and self._message_ends_ms is None:
+            self._close(now_ms, "journal", "")
         return self._taken()
 
     def outcome(self, now_ms, n, status, points, balance):
@@ -234,20 +234,23 @@ class Visit:
         if self.state == DROP:
             self._weigh_drop(now_ms)
         elif not rest:
-            pass  # every other state waits for rest
+            self._light_since_ms = 0  # every other state waits for rest
         elif self.state == STEADY:
             self._weigh_before(now_ms)
         elif self.state == SETTLE:
             self._judge(now_ms)
         elif self.state == TAKE_OUT:
-            if self._mass_mg - self._baseline_mg < self._settings.mass_min_mg:
-                self._next_label(now_ms, "")
-        elif self.state == CLOSED and self._closed_by == "scale":
-            self._reopen()
+            self._weigh_heavy(now_ms)
+        else:
+            self._mended("scale")
 
     def _weigh_before(self, now_ms):
         if self._scale_state == scale.STABLE and self._shut:
-            self._baseline_mg = self._resting_mg = self._mass_mg
+            # A carton that never came to rest lies in there: its label, scanned again, weighs it.
+            again = self._label == self._restless_label  # never "": a label was just scanned
+            self._baseline_mg = self._restless_mg if again else self._mass_mg
+            self._restless_label = ""
+            self._resting_mg = self._baseline_mg
             self._resting_ms = now_ms
             self._go(OPENING, None)
             self._set_flap(now_ms, True)
@@ -256,15 +259,32 @@ class Visit:
         risen_mg = self._mass_mg - self._baseline_mg
         if risen_mg >= self._settings.rise_mg:
             self._rise_ms = now_ms
+            self._light_since_ms = 0
             self._go(SETTLE, now_ms + self._settings.settle_ms)
             self._say("weighing")
             if self._scale_state == scale.STABLE:
                 self._judge(now_ms)
-        elif self._scale_state == scale.STABLE:
-            if risen_mg >= self._settings.light_mg:
-                self._refuse(now_ms, "too_light", risen_mg)
-            elif risen_mg > -self._settings.light_mg:
-                self._follow_drift(now_ms)
+        elif self._scale_state != scale.STABLE:
+            self._light_since_ms = 0
+        elif risen_mg >= self._settings.light_mg:
+            self._light(now_ms, risen_mg)
+        elif risen_mg > -self._settings.light_mg:
+            self._light_since_ms = 0
+            self._follow_drift(now_ms)
+
+    def _light(self, now_ms, risen_mg):
+        """Something light rests: a carton that a hand still holds, unless it goes on resting."""
+        if not self._light_since_ms:
+            self._light_since_ms = now_ms
+        elif now_ms - self._light_since_ms >= self._settings.light_ms:
+            self._refuse(now_ms, "too_light", risen_mg)
+
+    def _weigh_heavy(self, now_ms):
+        risen_mg = self._mass_mg - self._baseline_mg
+        if risen_mg < self._settings.mass_min_mg:
+            self._next_label(now_ms, "")
+        elif risen_mg <= self._settings.mass_max_mg:
+            self._judge(now_ms)  # a hand pressed, and what stays is a carton
 
     def _follow_drift(self, now_ms):
         """Move the baseline while a person gets the carton ready (tens of grams in minutes).
@@ -282,9 +302,10 @@ class Visit:
             self._go(DROP, self._drop_ends_ms)  # a touch, and nothing stayed
             self._say("drop")
         elif risen_mg < self._settings.mass_min_mg:
-            self._refuse(now_ms, "too_light", risen_mg)
+            self._light(now_ms, risen_mg)
         elif risen_mg > self._settings.mass_max_mg:
             self._line_refused("too_heavy", risen_mg)
+            self._set_flap(now_ms, True)
             self._go(TAKE_OUT, now_ms + self._settings.drop_ms)
             self._say("too_heavy")
         else:
@@ -318,14 +339,19 @@ class Visit:
             self._end(now_ms, "bye" if self._lines else "no_label")
         elif self.state == STEADY:
             self._next_label(now_ms, "not_steady")
+        elif self.state == DROP and self._flap_open:
+            # What falls in while the flap shuts is still weighed.
+            self._set_flap(now_ms, False)
+            self._go(DROP, now_ms + self._settings.flap_ms)
         elif self.state == DROP:
             self._next_label(now_ms, "nothing")
         elif self.state == SETTLE:
+            self._restless_label, self._restless_mg = self._label, self._baseline_mg
             self._refuse(now_ms, "unstable", max(0, self._mass_mg - self._baseline_mg))
         elif self.state == TAKE_OUT:
-            self._next_label(now_ms, "unstable")
+            self._end(now_ms, "not_taken")
         elif self.state == CLOSED and self._shut:
-            self._reopen()  # the flap is where it belongs: let the next visit try it
+            self._mended("flap")  # it is where it belongs: let the next visit try it
         elif self.state == CLOSED:
             self._go(CLOSED, now_ms + self._settings.flap_retry_ms)
             self._set_flap(now_ms, False)
@@ -335,7 +361,7 @@ class Visit:
         self._set_flap(now_ms, False)
         self._label = ""
         if now_ms >= self._visit_ends_ms:
-            self._end(now_ms, key or "bye", arguments)
+            self._end(now_ms, "thanks_end" if key == "thanks" else "bye", arguments)
             return
         self._go(LABEL, min(now_ms + self._settings.label_ms, self._visit_ends_ms))
         self._say(key or "label", arguments)
@@ -347,17 +373,27 @@ class Visit:
 
     def _close(self, now_ms, what, detail):
         """Take the bin out of service: no thanks without evidence."""
-        if self.state == CLOSED and self._closed_by == what:
+        if what in self._faults:
             return
+        self._faults.append(what)
         self._forget_member()
-        self._closed_by = what
-        retry = what == "flap"
-        self._go(CLOSED, now_ms + self._settings.flap_retry_ms if retry else None)
+        retry_ms = self.deadline_ms if self.state == CLOSED else None
+        self._go(CLOSED, now_ms + self._settings.flap_retry_ms if what == "flap" else retry_ms)
         self._say("closed_" + what)
         if what != "flap" or self._flap_open:
             self._set_flap(now_ms, False)
         if what != "journal":
             self._actions.append(("line", "fault", (("what", what), ("detail", detail))))
+
+    def _mended(self, what):
+        """A fault is gone; when it was the last one, the bin invites again."""
+        if what not in self._faults:
+            return
+        self._faults.remove(what)
+        if self._faults:
+            self._say("closed_" + self._faults[-1])
+        else:
+            self._reopen()
 
     def _reopen(self):
         self._go(IDLE, None)
@@ -399,7 +435,8 @@ class Visit:
         self._handle = self._pass = self._label = ""
         self._pass_ms = self._rise_ms = self._visit_ends_ms = 0
         self._baseline_mg = self._drop_ends_ms = 0
-        self._resting_mg = self._resting_ms = 0
+        self._resting_mg = self._resting_ms = self._light_since_ms = 0
+        self._restless_label, self._restless_mg = "", 0
         self._grams = 0
         self._lines = []
         self._outcome = ""

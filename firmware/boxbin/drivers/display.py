@@ -48,7 +48,9 @@ class Font:
 
 
 class Display:
-    """Four rows of text. Raises OSError when no display answers."""
+    """Four rows of text. A display that does not answer costs nobody a deposit: `found` says so,
+    and `refresh` brings the rows back when it is there again.
+    """
 
     def __init__(self, bus, scl, sda, freq_hz, address, font):
         self._i2c = I2C(bus, scl=Pin(scl), sda=Pin(sda), freq=freq_hz)
@@ -56,15 +58,27 @@ class Display:
         self._font = font
         self._buffer = bytearray(WIDTH * HEIGHT // 8)
         self._frame = framebuf.FrameBuffer(self._buffer, WIDTH, HEIGHT, framebuf.MONO_VLSB)
-        self._i2c.writeto(address, b"\x00" + _SETUP)
+        self._rows = ()
+        self.found = False
 
     def show(self, rows):
         """Show up to four rows, each centred; a character without a glyph leaves its cell empty."""
+        self._rows = rows
         self._frame.fill(0)
         for index, row in enumerate(rows):
             self._row(index * ROW_PX, row)
-        self._i2c.writeto(self._address, b"\x00" + _WINDOW)
-        self._i2c.writevto(self._address, (b"\x40", self._buffer))
+        try:
+            # The set-up each time: it may have lost its supply since, and it is 32 bytes.
+            self._i2c.writeto(self._address, b"\x00" + _SETUP + _WINDOW)
+            self._i2c.writevto(self._address, (b"\x40", self._buffer))
+            self.found = True
+        except OSError:
+            self.found = False
+
+    def refresh(self):
+        """Try again if the display did not answer last time; call every second or so."""
+        if not self.found:
+            self.show(self._rows)
 
     def _row(self, y, row):
         width = sum(8 if ord(c) < 0x100 else 16 for c in row)

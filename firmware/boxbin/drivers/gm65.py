@@ -12,6 +12,10 @@ from boxbin.drivers import frames
 
 BAUDS = (9600, 57600, 115200)
 REPLY_MS = 250
+LOOK_MS = 1_000
+ASK_MS = 10_000
+MISSED_MAX = 3
+READS_MAX = 16
 QUIET_MS = 60  # sixty characters' time at 9600: what is half there will not go on
 
 _MODE = 0x0000
@@ -48,10 +52,26 @@ class Gm65:
         return self.found
 
     async def run(self, alive):
-        """Read for ever; `alive()` is called at least every few seconds."""
-        while True:
+        """Read until the scanner does not answer any more; `alive()` is called every second or so.
+
+        A scanner that lost its supply wakes up without our settings and reads nothing, so it is
+        asked for its mode when it has been quiet for a while.
+        """
+        quiet_ms = missed = 0
+        while missed < MISSED_MAX:
             alive()
-            await self._read(1000)
+            await self._read(LOOK_MS)
+            quiet_ms += LOOK_MS
+            if quiet_ms >= ASK_MS:
+                quiet_ms = 0
+                mode = await self._ask(frames.command(frames.READ, _MODE, b"\x01"))
+                missed = 0 if mode == bytes((_SETTINGS[0][1],)) else missed + 1
+        self.found = False
+
+    @property
+    def dropped(self):
+        """Bytes from the line that were no code and no reply."""
+        return self._stream.dropped
 
     async def _ask(self, frame):
         """Send a frame, return the data of its reply or None when none came in time."""
@@ -69,7 +89,9 @@ class Gm65:
         except asyncio.TimeoutError:
             self._stream.quiet()
             return
-        while data:
+        for _ in range(READS_MAX):  # a line that never rests is noise: come up for air
+            if not data:
+                break
             for event in self._stream.feed(data):
                 if event[0] == "scan":
                     self._on_scan(event[1])

@@ -37,10 +37,14 @@ class Hx711:
                 try:
                     await asyncio.wait_for_ms(self._ready.wait(), READY_MS)
                 except asyncio.TimeoutError:
-                    return None
+                    pass  # something may have held the loop up: the pin has the last word
                 if self._dout.value():
-                    return None  # an edge from the last frame's bits, not a reading
-        return self._frame()
+                    return None  # nothing came, or an edge from the last frame's bits
+        value = self._frame()
+        if value is None:
+            # DOUT stuck low (no supply, shorted cable) looks ready for ever: never spin on it.
+            await asyncio.sleep_ms(READY_MS // 3)
+        return value
 
     def _frame(self):
         dout, sck = self._dout, self._sck
