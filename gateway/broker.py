@@ -14,18 +14,20 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import exc
 
 from gateway import secretfile, wire
+from gateway.backoff import Backoff
+from gateway.config import ConfigError
 from gateway.log import fields
 from gateway.processes import Child, ChildError, Port, Supervisor, python
 from gateway.store import fleet, open_store
 
 if TYPE_CHECKING:
-    import threading
     from pathlib import Path
 
     from gateway.config import Settings
@@ -43,6 +45,9 @@ _OUTGOING_PACKETS: Final = 200
 _CONNECT_TIMEOUT_MS: Final = 5_000
 _STOP_TIMEOUT_S: Final = 5.0
 _RUNNING_POLL_S: Final = 0.2
+_RESTART_TRIES: Final = 5
+_RESTART_FIRST_S: Final = 0.2
+_RESTART_WAIT_MAX_S: Final = 2.0
 
 
 class BrokerError(Exception):
@@ -83,42 +88,32 @@ class EmbeddedBroker:
     reads only once; so it is restarted then (`refresh`). That costs a reconnect, never a line.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stopping: threading.Event | None = None) -> None:
+        """`stopping`, when it is set, ends a start that has not come to its end."""
         self._settings = settings
         self._toml: Path = settings.gateway_dir / "rumqttd.toml"
-        self._children = Supervisor()
+        self._stopping = stopping or threading.Event()
+        self._children = Supervisor(stopping)
         self._running: Running | None = None
         self._store: Store | None = None
         self._mark: tuple[int, int] | None = None
         self._looked_at = 0.0
 
     def start(self) -> None:
-        """Start and return when it listens. Raises BrokerError, ConfigError or StoreError.
+        """Start and return when it listens.
 
-        Only from a thread that lives as long as the broker should (gateway/processes.py).
+        Raises BrokerError, ConfigError, StoreError or Stopped. Only from a thread that lives as
+        long as the broker should (gateway/processes.py).
         """
-        broker = self._settings.broker
-        if broker.authenticate and self._store is None:
+        if self._settings.broker.authenticate and self._store is None:
             self._store = open_store(self._settings.database_path)
-        users = self._users()
         try:
-            self._write_toml(users)
-            self._running = self._children.start(
-                Child(
-                    "broker",
-                    python("-m", "gateway.rumqttd", str(self._toml)),
-                    ready=Port(HOST, broker.port),
-                    ready_timeout_s=broker.start_timeout_s,
-                    stop_timeout_s=_STOP_TIMEOUT_S,
-                )
-            )
-        except ChildError as error:
-            raise BrokerError(str(error)) from error
-        finally:
-            self._toml.unlink(missing_ok=True)  # read by now, and it holds every password
-        log.info(
-            "listening", extra=fields(at=f"{HOST}:{broker.port}", users=len(users) or "anybody")
-        )
+            mark, users = self._fleet()
+        except exc.DBAPIError as error:
+            raise BrokerError(f"{self._settings.database_path}: {error.orig}") from error
+        self._write_toml(users)
+        self._launch(users, tries=1)
+        self._mark = mark
 
     def stop(self) -> None:
         """Stop it, wait for its end and release what is held. Safe to call twice."""
@@ -141,8 +136,9 @@ class EmbeddedBroker:
     def refresh(self) -> bool:
         """Restart when bins were added since the start; whether it did.
 
-        Looks at the fleet at most every users_poll_s, so it can be called often. Raises BrokerError
-        when the broker has ended by itself.
+        Looks at the fleet at most every users_poll_s, so it can be called often. While the fleet
+        or the disk is in trouble the broker runs on as it is. Raises BrokerError when it has ended
+        by itself, or did not start again after a few tries; Stopped when we are to stop meanwhile.
         """
         if not self.running:
             how = self._running.ending() if self._running is not None else "was never started"
@@ -154,21 +150,54 @@ class EmbeddedBroker:
         self._looked_at = now
         try:
             with self._store.reading() as connection:
-                mark = fleet.bins_mark(connection)
-        except exc.DBAPIError as error:
-            log.error("fleet cannot be read", extra=fields(reason=error.orig))  # noqa: TRY400
+                if fleet.bins_mark(connection) == self._mark:
+                    return False
+            mark, users = self._fleet()
+            self._write_toml(users)
+        except (exc.DBAPIError, BrokerError, ConfigError) as error:
+            why = error.orig if isinstance(error, exc.DBAPIError) else error
+            log.error("no restart for added bins: runs on as it is", extra=fields(reason=why))  # noqa: TRY400
             return False
-        if mark == self._mark:
-            return False
-        log.info("fleet has changed: restarting", extra=fields(bins=mark[0]))
+        log.info("fleet has changed: restarting", extra=fields(users=len(users)))
         self._children.stop()
-        self.start()
+        self._launch(users, tries=_RESTART_TRIES)
+        self._mark = mark
         return True
 
     def run(self, stopping: threading.Event) -> None:
         """Keep it running until `stopping` is set. Raises BrokerError when it ends by itself."""
         while not stopping.wait(_RUNNING_POLL_S):
             self.refresh()
+
+    def _launch(self, users: dict[str, str], tries: int) -> None:
+        """Start the child on what _write_toml wrote, with waits between the tries."""
+        backoff = Backoff(_RESTART_FIRST_S, _RESTART_WAIT_MAX_S)
+        try:
+            while True:
+                try:
+                    self._running = self._children.start(self._child())
+                    break
+                except ChildError as error:
+                    if backoff.tries + 1 >= tries:
+                        raise BrokerError(str(error)) from error
+                    log.warning("not started, trying again", extra=fields(reason=error))
+                self._stopping.wait(backoff.next_s())
+        finally:
+            self._toml.unlink(missing_ok=True)  # read by now, and it holds every password
+        log.info(
+            "listening",
+            extra=fields(at=f"{HOST}:{self._settings.broker.port}", users=len(users) or "anybody"),
+        )
+
+    def _child(self) -> Child:
+        broker = self._settings.broker
+        return Child(
+            "broker",
+            python("-m", "gateway.rumqttd", str(self._toml)),
+            ready=Port(HOST, broker.port),
+            ready_timeout_s=broker.start_timeout_s,
+            stop_timeout_s=_STOP_TIMEOUT_S,
+        )
 
     def _write_toml(self, users: dict[str, str]) -> None:
         try:
@@ -177,17 +206,19 @@ class EmbeddedBroker:
             with os.fdopen(handle, "w", encoding="ascii") as file:
                 file.write(broker_toml(self._settings, users))
         except OSError as error:
+            self._toml.unlink(missing_ok=True)  # a part of it holds passwords too
             reason = f"{self._toml}: cannot be written: {error.strerror}"
             raise BrokerError(reason) from error
 
-    def _users(self) -> dict[str, str]:
+    def _fleet(self) -> tuple[tuple[int, int] | None, dict[str, str]]:
+        """Give the mark of the fleet and everybody's password; (None, {}) lets everybody in."""
         if self._store is None:
-            return {}
+            return None, {}
         gateway = self._settings.gateway
         password = secretfile.read_or_make(self._settings.broker_password_path)
         users = {gateway.user or "boxback-gateway": password}
         with self._store.reading() as connection:
-            self._mark = fleet.bins_mark(connection)
+            mark = fleet.bins_mark(connection)
             for row in fleet.all_bins(connection):
                 users[row.bin] = wire.mqtt_password(row.key)
-        return users
+        return mark, users

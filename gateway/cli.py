@@ -62,17 +62,20 @@ def broker_run(config: ConfigOption = None) -> None:
     and keeps messages in memory only: lines are signed, and bins send again what was lost.
     """
     from gateway.broker import HOST, BrokerError, EmbeddedBroker  # noqa: PLC0415
+    from gateway.processes import Stopped  # noqa: PLC0415
     from gateway.site import stop_on_signals  # noqa: PLC0415
     from gateway.store import StoreError  # noqa: PLC0415
 
     settings = settings_or_exit(config)
     log.set_up(settings.gateway.log_level)
     stopping = stop_on_signals()
-    broker = EmbeddedBroker(settings)
+    broker = EmbeddedBroker(settings, stopping)
     try:
         broker.start()
         typer.echo(f"broker   mqtt://{HOST}:{settings.broker.port}")
         broker.run(stopping)
+    except Stopped:
+        return
     except (BrokerError, ConfigError, StoreError) as error:
         fail(str(error))
     finally:
@@ -109,7 +112,7 @@ def run_all(
     If one of the three ends by itself, the others are stopped and the command ends with code 1.
     """
     from gateway.broker import BrokerError  # noqa: PLC0415
-    from gateway.processes import ChildError  # noqa: PLC0415
+    from gateway.processes import ChildError, Stopped  # noqa: PLC0415
     from gateway.site import Site, stop_on_signals  # noqa: PLC0415
     from gateway.store import StoreError  # noqa: PLC0415
 
@@ -123,11 +126,13 @@ def run_all(
     log.set_up(settings.gateway.log_level)
     stopping = stop_on_signals()
     try:
-        with Site(settings, config) as house:
+        with Site(settings, config, stopping=stopping) as house:
             for name, address in house.addresses().items():
                 typer.echo(f"{name:<8} {address}")
             typer.echo("Ctrl-C ends it.")
             ended = house.wait(stopping)
+    except Stopped:
+        return
     except (BrokerError, ChildError, ConfigError, StoreError) as error:
         fail(str(error))
     if ended is not None:

@@ -16,6 +16,8 @@ from gateway import config
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.text import Text
+
     from gateway.config import Settings
     from gateway.store import Store
 
@@ -48,9 +50,20 @@ def settings_or_exit(path: Path | None) -> Settings:
         fail(str(error), USAGE)
 
 
+def cell(text: str) -> Text:
+    """Make a table cell that shows the text as it is: no markup, nothing that steers a terminal."""
+    from rich.text import Text  # noqa: PLC0415
+
+    return Text(
+        "".join(symbol if symbol.isprintable() else "\N{REPLACEMENT CHARACTER}" for symbol in text)
+    )
+
+
 @contextmanager
 def store_or_exit(settings: Settings) -> Iterator[Store]:
-    """Open the store for the block; end the command when it cannot be used."""
+    """Open the store for the block; end the command when it cannot be used, then or later."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
     from gateway.store import StoreError, open_store  # noqa: PLC0415
 
     try:
@@ -59,5 +72,7 @@ def store_or_exit(settings: Settings) -> Iterator[Store]:
         fail(str(error))
     try:
         yield store
+    except DBAPIError as error:
+        fail(f"{settings.database_path}: {error.orig}; is the disk full, or the file damaged?")
     finally:
         store.close()

@@ -190,7 +190,8 @@ class GatewaySettings(_Section):
         default=10_000,
         ge=100,
         le=1_000_000,
-        description="Different bad payloads kept; the oldest go first.",
+        description="Different bad payloads kept; the oldest go first. Those under a bin's right "
+        "MAC do not count: of them 200 are kept for each bin.",
     )
     stop_timeout_s: float = Field(
         default=8.0, ge=1, le=60, description="Longest time from SIGTERM to the end."

@@ -1,6 +1,6 @@
 """Child processes of `boxback run` and `boxback try`: started, awaited, stopped, never orphaned.
 
-    with Supervisor() as children:
+    with Supervisor(stopping) as children:     # an event that ends a start, too
         children.start(Child("points", [...], ready=Port("127.0.0.1", 8081)))
         children.start(Child("gateway", [...], ready=Told()))
         ended = children.wait(stopping)        # a child that ended by itself, or None when asked
@@ -10,6 +10,7 @@ kills the children (PR_SET_PDEATHSIG); start them from a thread that lives as lo
 for it is the death of the thread that counts.
 
     ChildError      a child could not be started or was not ready in time
+    Stopped         we were asked to end before a child was ready: no failure
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final, Self
@@ -30,7 +32,6 @@ from typing import IO, TYPE_CHECKING, Final, Self
 from gateway.log import fields
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
@@ -49,6 +50,10 @@ _ENDED_WITH_PARENT: Final = 70
 
 class ChildError(Exception):
     """A child could not be started or was not ready in time; the text says which and why."""
+
+
+class Stopped(Exception):
+    """We were asked to end while something was being started: no failure."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +122,11 @@ class Running:
 
 
 class Supervisor:
-    """A handful of children. Use it as a context manager."""
+    """A handful of children, as a context manager. `stopping`, when set, ends a start as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopping: threading.Event | None = None) -> None:
         self._running: list[Running] = []
+        self._stopping = stopping or threading.Event()
 
     def __enter__(self) -> Self:
         """Begin; nothing is started yet."""
@@ -139,7 +145,7 @@ class Supervisor:
         """Start a child and wait until it is ready.
 
         Raises ChildError when it cannot be started, ends before it is ready, or takes longer than
-        ready_timeout_s; then it is stopped.
+        ready_timeout_s; then it is stopped. So it is when we are to stop meanwhile: Stopped.
         """
         if isinstance(child.ready, Port) and port_open(child.ready.host, child.ready.port):
             reason = (
@@ -150,8 +156,8 @@ class Supervisor:
         running, told = _spawn(child)
         self._running.append(running)
         try:
-            _await_ready(running, told)
-        except ChildError:
+            _await_ready(running, told, self._stopping)
+        except (ChildError, Stopped):
             self._running.remove(running)
             _stop(running)
             raise
@@ -247,7 +253,7 @@ def _die_with(parent: int) -> Callable[[], None] | None:
     return tie
 
 
-def _await_ready(running: Running, told: IO[bytes] | None) -> None:
+def _await_ready(running: Running, told: IO[bytes] | None, stopping: threading.Event) -> None:
     child = running.child
     until = time.monotonic() + child.ready_timeout_s
     while not _is_ready(child, told):
@@ -257,6 +263,8 @@ def _await_ready(running: Running, told: IO[bytes] | None) -> None:
         if time.monotonic() > until:
             reason = f"{child.name} was not ready within {child.ready_timeout_s:g} s"
             raise ChildError(reason)
+        if stopping.is_set():
+            raise Stopped
         if told is None:
             time.sleep(_POLL_S)
 

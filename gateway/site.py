@@ -35,21 +35,28 @@ class Site:
     """Broker (unless another one is configured), points and gateway. Use it as a context manager.
 
     `config` is the file that the children read: the one `settings` came from. `output` is a file
-    for what they write; without it they write where we write. More children can be started with
-    `children.start`.
+    for what they write; without it they write where we write. `stopping` ends the start when it is
+    set. More children can be started with `children.start`.
     """
 
-    def __init__(self, settings: Settings, config: Path | None, output: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        config: Path | None,
+        output: Path | None = None,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self.settings = settings
-        self.children = Supervisor()
-        self.broker = EmbeddedBroker(settings) if settings.broker.embedded else None
+        self.children = Supervisor(stopping)
+        self.broker = EmbeddedBroker(settings, stopping) if settings.broker.embedded else None
         self._config = ["--config", str(config.absolute())] if config is not None else []
         self._output = output
 
     def __enter__(self) -> Self:
         """Start all and return when all are ready.
 
-        Raises BrokerError, ChildError, ConfigError or StoreError, after stopping what has started.
+        Raises BrokerError, ChildError, ConfigError, StoreError or Stopped, after stopping what has
+        started.
         """
         self._check_points()
         with ExitStack() as undo:
@@ -81,7 +88,8 @@ class Site:
     def wait(self, stopping: threading.Event) -> Running | None:
         """Wait until `stopping` is set (None) or a child ends by itself (that child).
 
-        Raises BrokerError when the embedded broker ends by itself.
+        Raises BrokerError when the embedded broker ends by itself or does not come back, Stopped
+        when we are to stop while it restarts.
         """
         return self.children.wait(stopping, self.broker.refresh if self.broker else None)
 

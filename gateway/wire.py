@@ -34,7 +34,6 @@ N_MAX: Final = 2**31 - 1
 """6,000 cartons a day fill it in 980 years; it fits every integer type on the way."""
 T_MAX_MS: Final = 2**53 - 1
 KIND_MAX_CHARS: Final = 16
-CLOCK_MAX_CHARS: Final = 8
 
 LEAVES_UP: Final = frozenset({"journal", "online", "health", "ask", "done"})
 LEAVES_DOWN: Final = frozenset({"receipt", "outcome", "answer", "command", "settings"})
@@ -80,13 +79,13 @@ _Number = Annotated[int, msgspec.Meta(ge=1, le=N_MAX)]
 class LineBody(msgspec.Struct, frozen=True, gc=False):
     """The JSON of a line. Keys that are not named here are passed by.
 
-    Kinds and clocks are short printable ASCII, known to us or not: they go into tables and logs.
+    Kinds are short printable ASCII, known to us or not: they go into tables and logs.
     """
 
     e: _Epoch
     n: _Number
     t: Annotated[int, msgspec.Meta(ge=0, le=T_MAX_MS)]
-    c: Annotated[str, msgspec.Meta(pattern=rf"^[!-~]{{1,{CLOCK_MAX_CHARS}}}\Z")]
+    c: str
     k: Annotated[str, msgspec.Meta(pattern=rf"^[!-~]{{1,{KIND_MAX_CHARS}}}\Z")]
     d: dict[str, msgspec.Raw]
 
@@ -110,6 +109,10 @@ class Deposit(msgspec.Struct, frozen=True, gc=False):
     age: Annotated[int, msgspec.Meta(ge=0, le=T_MAX_MS)]
 
 
+class _Kind(msgspec.Struct, frozen=True, gc=False):
+    k: str
+
+
 class _DepositLine(msgspec.Struct, frozen=True, gc=False):
     d: Deposit
 
@@ -117,6 +120,7 @@ class _DepositLine(msgspec.Struct, frozen=True, gc=False):
 class Line(NamedTuple):
     """A line whose MAC is right. `raw` is what the bin wrote, newline included: the evidence.
 
+    `clock` is one of CLOCKS: one that we do not know is as good as none.
     `odd` is "" or BAD_SHAPE: identity and MAC are right but the rest is not what version 1 says
     (a defect in the firmware that made it). Such a line is kept like any other, or its bin would
     send it for ever; its kind is "".
@@ -148,6 +152,7 @@ class Topic(NamedTuple):
 
 _decode_line = msgspec.json.Decoder(LineBody).decode
 _decode_identity = msgspec.json.Decoder(_Identity).decode
+_decode_kind = msgspec.json.Decoder(_Kind).decode
 _decode_deposit = msgspec.json.Decoder(_DepositLine).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -259,7 +264,7 @@ def parse_line(signer: Signer, raw: bytes) -> Line | BadLine:
         return _odd_line(body, raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return BadLine(BAD_JSON, raw)
-    return Line(line.e, line.n, line.t, line.c, line.k, raw)
+    return Line(line.e, line.n, line.t, line.c if line.c in CLOCKS else "none", line.k, raw)
 
 
 def _odd_line(body: bytes, raw: bytes) -> Line | BadLine:
@@ -270,6 +275,14 @@ def _odd_line(body: bytes, raw: bytes) -> Line | BadLine:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return BadLine(BAD_JSON, raw)
     return Line(identity.e, identity.n, 0, "none", "", raw, BAD_SHAPE)
+
+
+def odd_kind(raw: bytes) -> str:
+    """Kind that the bytes of an odd line name; "" when they name none."""
+    try:
+        return _decode_kind(raw[MAC_CHARS + 1 :]).k
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def deposit_of(raw: bytes) -> Deposit:

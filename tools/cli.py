@@ -60,9 +60,9 @@ def try_(
 
     console = Console(stderr=True)
     stopping = stop_on_signals()
-    with _plain_errors(console, data_dir), _steps(console) as say:
+    with _plain_errors(console, data_dir), _steps(console, stopping) as say:
         ports = choose_ports({"page": page_port, "points": points_port, "broker": broker_port})
-        with Country(data_dir, ports, say) as country:
+        with Country(data_dir, ports, say, stopping=stopping) as country:
             say("")
             typer.echo(f"\n  Boxback is running:  {country.page_url}\n")
             typer.echo(f"  the member's page    {country.points_url}")
@@ -81,10 +81,10 @@ def try_(
 
 @contextmanager
 def _plain_errors(console: Console, data_dir: Path) -> Iterator[None]:
-    """Expected troubles end as one line and an exit code."""
+    """Expected troubles end as one line and an exit code; a start that is called off ends well."""
     from gateway.broker import BrokerError  # noqa: PLC0415
     from gateway.config import ConfigError  # noqa: PLC0415
-    from gateway.processes import ChildError  # noqa: PLC0415
+    from gateway.processes import ChildError, Stopped  # noqa: PLC0415
     from gateway.store import StoreError  # noqa: PLC0415
     from tools.country import CountryError  # noqa: PLC0415
     from tools.technician.build import BuildError  # noqa: PLC0415
@@ -92,6 +92,8 @@ def _plain_errors(console: Console, data_dir: Path) -> Iterator[None]:
 
     try:
         yield
+    except Stopped:
+        raise typer.Exit from None
     except (ConfigError, IdentityError) as error:
         console.print(f"boxback: {error}", style="red", markup=False)
         raise typer.Exit(USAGE) from None
@@ -103,13 +105,20 @@ def _plain_errors(console: Console, data_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _steps(console: Console) -> Iterator[Callable[[str], None]]:
-    """Give a function that shows which step is going on, and how long the start took."""
+def _steps(console: Console, stopping: threading.Event) -> Iterator[Callable[[str], None]]:
+    """Give a function that shows which step is going on, and how long the start took.
+
+    It raises Stopped instead when the end has been asked for: no further step is begun.
+    """
+    from gateway.processes import Stopped  # noqa: PLC0415
+
     started_s = time.monotonic()
     with console.status("Starting …") as status:
         lock = threading.Lock()
 
         def say(step: str) -> None:
+            if stopping.is_set():
+                raise Stopped
             with lock:
                 if step:
                     console.print(f"  {time.monotonic() - started_s:4.1f} s  {step}", markup=False)

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -122,6 +123,7 @@ class Country:
     """Everything that `boxback try` runs. Use it as a context manager, then `wait`.
 
     `bin`, `page_url` and `points_url` are there inside the block. `say` gets a line for each step.
+    `stopping`, when it is set, ends the start of broker, gateway and points.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Country:
         ports: dict[str, int],
         say: Say = lambda _: None,
         bin_settings: dict[str, int] | None = None,
+        stopping: threading.Event | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.ports = ports
@@ -137,6 +140,7 @@ class Country:
         self.page_url = f"http://{HOST}:{ports['page']}/"
         self._say = say
         self._bin_settings = BIN_SETTINGS | (bin_settings or {})
+        self._stopping = stopping
         self._stack = ExitStack()
         self.settings: Settings
         self.site: Site
@@ -153,7 +157,7 @@ class Country:
             identity = self._identity()
             log = self.folder / "country.log"
             self._say("broker, gateway and points backend")
-            self.site = stack.enter_context(Site(self.settings, config, log))
+            self.site = stack.enter_context(Site(self.settings, config, log, self._stopping))
             self._say("the firmware, compiled, and a bin that runs it")
             files = {"/settings.json": json.dumps(self._bin_settings).encode()}
             self.bin = stack.enter_context(VirtualBin(identity, self.folder / "bin", files=files))

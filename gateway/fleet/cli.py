@@ -6,11 +6,20 @@ import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway.clihelp import USAGE, ConfigOption, JsonOption, fail, settings_or_exit, store_or_exit
+from gateway.clihelp import (
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    cell,
+    fail,
+    settings_or_exit,
+    store_or_exit,
+)
 
 if TYPE_CHECKING:
     from gateway.store.fleet import BinState
@@ -69,7 +78,7 @@ def list_bins(
         table.add_row(
             state.bin,
             state.station,
-            state.name,
+            cell(state.name),
             "yes" if state.online else "no",
             _ago(state.last_seen_ms),
             "-" if backlog is None else str(backlog),
@@ -80,14 +89,20 @@ def list_bins(
 
 
 def _as_json(state: BinState) -> dict[str, object]:
-    health = json.loads(state.health) if state.health else None
-    return {**state._asdict(), "health": health, "backlog": _backlog(state)}
+    return {**state._asdict(), "health": _health(state), "backlog": _backlog(state)}
+
+
+def _health(state: BinState) -> dict[str, object] | None:
+    """What the bin said of itself last, None when that was nothing or cannot be read."""
+    try:
+        return msgspec.json.decode(state.health or b"", type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _backlog(state: BinState) -> int | None:
     """Lines in the bin's journal by its last health message, None when it told none."""
-    health = json.loads(state.health) if state.health else {}
-    backlog = health.get("backlog")
+    backlog = (_health(state) or {}).get("backlog")
     return backlog if isinstance(backlog, int) else None
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.intake.judge import CONFLICT
 from gateway.relay.items import entry_of
 from gateway.store import fleet, lines, outbox, quarantine
-from gateway.store.quarantine import Reject
+from gateway.store.quarantine import CONFLICT, Reject
 
 if TYPE_CHECKING:
     from gateway.intake.judge import Batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 LEAVES: Final = ("journal", "online", "health")
 """What the intake subscribes to."""
 HEALTH_MAX_BYTES: Final = 2048
+HEALTH_BRACKETS_MAX: Final = 64
+"""`[` and `{` in one health message, which bounds how deep it nests for those who read it later."""
 UNKNOWN_BIN: Final = "unknown_bin"
 RETAINED: Final = "retained"
-CONFLICT: Final = "conflict"
-STORE_REFUSED: Final = "store_refused"
 
-_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Message(NamedTuple):
@@ -111,15 +111,23 @@ def _online(message: Message, keys: BinKeys, batch: Batch) -> None:
 
 
 def _health(message: Message, keys: BinKeys, batch: Batch) -> None:
-    if len(message.payload) > HEALTH_MAX_BYTES:
-        batch.rejects.append(Reject(keys.bin, message.topic, wire.TOO_BIG, message.payload))
-        return
     try:
-        body = wire.verify_with(keys.health, message.payload)
-        _decode_object(body)
+        body = _health_body(message.payload, keys)
     except wire.WireError as error:
         batch.rejects.append(Reject(keys.bin, message.topic, error.reason, message.payload))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        batch.rejects.append(Reject(keys.bin, message.topic, wire.BAD_JSON, message.payload))
     else:
         batch.note(Seen(keys.bin, health=body))
+
+
+def _health_body(payload: bytes, keys: BinKeys) -> bytes:
+    """Give the JSON of a health message that anybody can read later. Raises WireError."""
+    if len(payload) > HEALTH_MAX_BYTES:
+        raise wire.WireError(wire.TOO_BIG, f"{len(payload)} bytes, at most {HEALTH_MAX_BYTES}")
+    body = wire.verify_with(keys.health, payload)
+    if body.count(b"[") + body.count(b"{") > HEALTH_BRACKETS_MAX:
+        raise wire.WireError(wire.BAD_SHAPE, f"more than {HEALTH_BRACKETS_MAX} brackets")
+    try:
+        _decode_object(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise wire.WireError(wire.BAD_JSON, f"not a JSON object: {error}") from error
+    return body

@@ -17,10 +17,10 @@ from sqlalchemy import exc
 from gateway import wire
 from gateway.backoff import Backoff
 from gateway.intake.commit import Committed, commit
-from gateway.intake.judge import STORE_REFUSED, Batch, Message, judge
+from gateway.intake.judge import Batch, Message, judge
 from gateway.log import fields
 from gateway.store.database import now_ms
-from gateway.store.quarantine import Reject
+from gateway.store.quarantine import STORE_REFUSED, Reject
 
 if TYPE_CHECKING:
     from collections.abc import Callable

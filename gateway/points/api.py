@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.points import members, statement
 from gateway.points.credits import MAX_ITEMS, Answer, settle
+from gateway.points.limits import caller_at
 from gateway.points.members import MAX_CODE_CHARS, NAME_CHARS, Refusal
 from gateway.points.service import COOKIE, Session, Svc, gateway_only, operator_only, same_origin
 from gateway.points.statement import Entry
@@ -142,7 +143,7 @@ def enrol(
     body: Code, svc: Svc, request: Request, response: Response, session: Session = None
 ) -> EnrolledOut:
     """Use a code up: this phone gets its handle, its secret and a session."""
-    caller = request.client.host if request.client else ""
+    caller = caller_at(request.client.host if request.client else "")
     if not svc.enrol_rate.allow(caller, svc.now_ms()):
         raise Refusal(429, "too_many_tries", "Too many tries. Wait a minute and try again.")
     got = members.enrol(svc.db, body.code, session, svc.now_ms(), svc.settings.session_ttl_s)

@@ -48,7 +48,7 @@ def create_app(settings: PointsSettings) -> FastAPI:
         db=db,
         rules=Rules(settings.points_per_carton, settings.label_required),
         live=Live(db, settings.stream_poll_ms, settings.stream_limit),
-        enrol_rate=Rate(settings.enrol_tries_per_minute, settings.enrol_tries_per_minute_all),
+        enrol_rate=Rate(settings.enrol_tries_per_minute),
     )
     app = FastAPI(
         title="Boxback points",
@@ -119,6 +119,8 @@ def _http_error(_request: Request, error: Exception) -> Response:
 
 
 def _later(_request: Request, error: Exception) -> Response:
-    log.warning("answered 503, the database is not to be had: %s", error)
+    # The driver's own words: SQLAlchemy adds the statement, and with it what a person typed.
+    said = error.orig if isinstance(error, OperationalError) else error
+    log.warning("answered 503, the database is not to be had: %s", said)
     why = "The database is busy. Try again."
     return _error(503, "later", why, {"Retry-After": str(RETRY_AFTER_S)})

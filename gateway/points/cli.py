@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from gateway.points import ledger, members
 from gateway.points.config import ConfigError, PointsSettings, load_settings
@@ -46,9 +47,24 @@ def _plain_errors() -> Iterator[None]:
     except ConfigError as error:
         typer.echo(f"boxback points: {error}", err=True)
         raise typer.Exit(2) from None
-    except (NewerSchema, Busy, OSError, OperationalError, members.Refusal) as error:
+    except (NewerSchema, Busy, OSError, members.Refusal) as error:
         why = error.why if isinstance(error, members.Refusal) else error
         typer.echo(f"boxback points: {why}", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _plain_database_errors(path: Path) -> Iterator[None]:
+    """Say in one line what SQLite says of this file, and what to do; exit code 1."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        said = error.orig if isinstance(error, DBAPIError) else error
+        typer.echo(
+            f"boxback points: {path}: {said}. See whether the disk is full and the file may be "
+            "written; if it is damaged, stop the service and put the file back from a backup.",
+            err=True,
+        )
         raise typer.Exit(1) from None
 
 
@@ -60,11 +76,12 @@ def _settings(config: Path | None, data_dir: Path | None, **more: object) -> Poi
 
 @contextmanager
 def _database(settings: PointsSettings) -> Iterator[Database]:
-    db = Database(settings.database_path, settings.database_wait_ms)
-    try:
-        yield db
-    finally:
-        db.close()
+    with _plain_database_errors(settings.database_path):
+        db = Database(settings.database_path, settings.database_wait_ms)
+        try:
+            yield db
+        finally:
+            db.close()
 
 
 @app.command()
@@ -94,7 +111,8 @@ def serve(
         listener = server.bind(settings)
         try:
             url = server.address(listener)
-            running = server.make_server(settings)
+            with _plain_database_errors(settings.database_path):
+                running = server.make_server(settings)
             line = (
                 json.dumps({"url": url}) if as_json else f"Points backend and member's page: {url}"
             )

@@ -90,10 +90,7 @@ class PointsSettings(BaseModel):
         default=False, description="Trust X-Forwarded-For and -Proto of a proxy on this machine."
     )
     enrol_tries_per_minute: int = Field(
-        30, ge=1, description="Enrolment tries from one address in a minute."
-    )
-    enrol_tries_per_minute_all: int = Field(
-        300, ge=1, description="Enrolment tries from all addresses in a minute."
+        30, ge=1, description="Enrolment tries from one address (IPv6: one /64) in a minute."
     )
     stream_limit: int = Field(
         200, ge=1, le=10_000, description="Live update streams open at once, in one process."
@@ -109,6 +106,13 @@ class PointsSettings(BaseModel):
     )
     connection_limit: int = Field(
         512, ge=1, description="Connections at once; further ones are answered 503."
+    )
+    request_wait_s: int = Field(
+        10,
+        ge=1,
+        le=600,
+        description="Longest wait for a whole request, and for an answer to be read; "
+        "then the connection is closed.",
     )
     body_limit_bytes: int = Field(
         1_048_576, ge=1_024, description="Largest request body; larger ones are answered 413."

@@ -51,6 +51,7 @@ class Database:
             max_overflow=_POOL_EXTRA,
             pool_timeout=self._wait_s,
             connect_args={"timeout": self._wait_s},
+            hide_parameters=True,  # names and codes of people do not belong into a log
         )
         self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
         event.listen(self._engine, "connect", _prepare)

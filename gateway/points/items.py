@@ -20,7 +20,11 @@ _TIME = Field(ge=-(2**53), le=2**53)  # SQLite holds 64 bits, JSON of browsers 5
 
 
 class DepositItem(BaseModel):
-    """One carton. Keys it does not know pass by: a newer gateway meets an older backend."""
+    """One carton. Keys it does not know pass by: a newer gateway meets an older backend.
+
+    `received` is when the gateway made the line durable (Unix ms): how the line came, no part of
+    the deposit itself, so a retry may say it or not.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -34,9 +38,12 @@ class DepositItem(BaseModel):
     pass_: Annotated[StrictStr, Field(alias="pass", max_length=PASS_CHARS)]
     label: Annotated[StrictStr, Field(pattern=LABEL_FORM)]
     g: Annotated[StrictInt, Field(ge=0, le=1_000_000)]
+    received: StrictInt | None = None
 
 
-_KNOWN = tuple(field.alias or name for name, field in DepositItem.model_fields.items())
+_KNOWN = tuple(
+    field.alias or name for name, field in DepositItem.model_fields.items() if name != "received"
+)
 
 
 def item_id(raw: object) -> str | None:
@@ -54,7 +61,7 @@ def given_id(raw: object) -> str:
 def body_hash(raw: dict[str, object]) -> bytes:
     """Fingerprint the body, so that the same id with another body is found.
 
-    Only keys known here count: a retry by a newer gateway that says more is the same deposit.
+    Only keys of the deposit known here count: a retry that says more is the same deposit.
     """
     known = {key: raw[key] for key in _KNOWN if key in raw}
     text = json.dumps(known, sort_keys=True, separators=(",", ":"))

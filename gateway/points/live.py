@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MEMBER_STREAMS = 5  # phones and pages of one member that listen at once
 _LOOK_ROWS = 2_000
 
 
 class TooManyStreams(Exception):
-    """The limit of streams is reached; try later."""
+    """A limit of streams is reached, the message says which; try later."""
 
 
 class Live:
@@ -51,7 +52,9 @@ class Live:
     def stream(self, member: str) -> Iterator[asyncio.Event]:
         """Give an event that is set when the member may have news. Raises TooManyStreams."""
         if self.closing or len(self._streams) >= self._limit:
-            reason = f"{len(self._streams)} streams are open, {self._limit} are allowed"
+            raise TooManyStreams("Too many phones are listening. Try again in a minute.")
+        if sum(one == member for one in self._streams.values()) >= MEMBER_STREAMS:
+            reason = f"{MEMBER_STREAMS} pages of this member are listening. Close one of them."
             raise TooManyStreams(reason)
         woken = asyncio.Event()
         self._streams[woken] = member

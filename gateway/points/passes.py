@@ -65,13 +65,14 @@ def genuine(shown: Pass, secret: bytes) -> bool:
     return hmac.compare_digest(shown.mac, pass_mac(secret, shown.handle, shown.step))
 
 
-def in_time(shown: Pass, clock: str, scanned_ms: int, now_ms: int) -> bool:
+def in_time(shown: Pass, clock: str, scanned_ms: int, arrived_ms: int) -> bool:
     """Was the pass on the phone when it was scanned?
 
     `clock` is the bin's word for its clock: `ntp` gets one step of grace, `rtc` twenty. With
-    `none` the bin knows no time, so the time of arrival stands in for it, with twenty steps.
+    `none` the bin knows no time, so the time of arrival at the gateway stands in for it, with
+    twenty steps.
     """
     if clock == "none":
-        return abs(shown.step - now_ms // STEP_MS) <= STEPS_POOR_CLOCK
+        return abs(shown.step - arrived_ms // STEP_MS) <= STEPS_POOR_CLOCK
     grace = STEPS_GOOD_CLOCK if clock == "ntp" else STEPS_POOR_CLOCK
     return abs(shown.step - scanned_ms // STEP_MS) <= grace

@@ -12,6 +12,7 @@ import uvicorn
 
 from gateway.points.app import create_app
 from gateway.points.config import ConfigError
+from gateway.points.patience import Impatient
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -70,7 +71,7 @@ def make_server(settings: PointsSettings) -> PointsServer:
     config = uvicorn.Config(
         create_app(settings),
         loop="asyncio",
-        http="h11",
+        http=Impatient,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Select
 
 FEED_ROWS = 100
+CARTON_AHEAD_MS = (
+    86_400_000  # bin and service may differ by this much, as good clocks in trouble do
+)
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,10 @@ def _rows() -> Select[tuple[object, ...]]:
 
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry:
-    # A bin with a good clock says when the carton came; a poor one is not believed.
-    trusted = row.t_ms is not None and not row.clock_poor
+    # A bin with a good clock says when the carton came; a poor one is not believed, nor is a time
+    # before 1970 or well after the decision.
+    said = row.t_ms is not None and not row.clock_poor
+    trusted = said and 0 <= row.t_ms <= row.at_ms + CARTON_AHEAD_MS
     return Entry(
         seq=row.seq,
         at_ms=row.t_ms if trusted else row.at_ms,

@@ -37,9 +37,8 @@ async def _woken(
     try:
         with svc.live.stream(who[0].id) as woken:
             yield woken
-    except TooManyStreams:
-        why = "Too many phones are listening. Try again in a minute."
-        raise Refusal(503, "too_many_streams", why) from None
+    except TooManyStreams as error:
+        raise Refusal(503, "too_many_streams", str(error)) from None
 
 
 @router.get("/me/events", response_class=EventSourceResponse)

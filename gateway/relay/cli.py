@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway import wire
-from gateway.clihelp import USAGE, ConfigOption, JsonOption, fail, settings_or_exit, store_or_exit
+from gateway.clihelp import (
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    cell,
+    fail,
+    settings_or_exit,
+    store_or_exit,
+)
 
 app = typer.Typer(
     name="relay", no_args_is_help=True, help="What is passed on to points: waiting, done, dead."
@@ -40,6 +49,8 @@ def status(
         return
     oldest = f", the oldest for {age_s} s" if found.waiting else ""
     typer.echo(f"waiting   {found.waiting}{oldest}")
+    if found.put_off:
+        typer.echo(f"put off   {found.put_off} of them: points fails on each, the log says how")
     typer.echo(f"credited  {found.credited}")
     typer.echo(f"refused   {found.refused}")
     hint = "   (boxback relay dead list)" if found.dead else ""
@@ -75,16 +86,43 @@ def dead_list(
     table = Table("line", "reason")
     for letter in found:
         name = wire.line_id(letter.bin, letter.epoch, letter.n)
-        table.add_row(name, letter.reason[:_SHOWN_REASON_CHARS])
+        table.add_row(name, cell(letter.reason[:_SHOWN_REASON_CHARS]))
     Console().print(table)
 
 
 @dead_app.command("retry")
 def dead_retry(
-    line: Annotated[str, typer.Argument(help="Line id, such as B-7K2QM.5f3a9c01.42.")],
+    line: Annotated[
+        str | None, typer.Argument(help="Line id, such as B-7K2QM.5f3a9c01.42.")
+    ] = None,
+    retry_all: Annotated[bool, typer.Option("--all", help="All of them, not one.")] = False,
+    reason: Annotated[
+        str, typer.Option(help="With --all: only those whose reason holds this text.")
+    ] = "",
     config: ConfigOption = None,
 ) -> None:
-    """Put one dead letter back into the outbox, after what it died of was mended."""
+    """Put dead letters back into the outbox, after what they died of was mended.
+
+    A line that its bin wrote wrong (bad_shape) is no item that could be sent, and stays.
+    """
+    if (line is None) != retry_all or (reason and not retry_all):
+        fail("name one line, or give --all, perhaps with --reason TEXT", USAGE)
+    if line is None:
+        _retry_all(config, reason)
+    else:
+        _retry_one(config, line)
+
+
+def _retry_all(config: Path | None, reason: str) -> None:
+    from gateway.store import outbox  # noqa: PLC0415
+    from gateway.store.database import now_ms  # noqa: PLC0415
+
+    with store_or_exit(settings_or_exit(config)) as store, store.writing() as connection:
+        many = outbox.revive_all(connection, reason, now_ms())
+    typer.echo(f"{many} dead letters are in the outbox again.")
+
+
+def _retry_one(config: Path | None, line: str) -> None:
     from gateway.store import outbox  # noqa: PLC0415
     from gateway.store.database import now_ms  # noqa: PLC0415
 
@@ -95,5 +133,5 @@ def dead_retry(
     with store_or_exit(settings_or_exit(config)) as store, store.writing() as connection:
         found = outbox.revive(connection, bin_id, epoch, n, now_ms())
     if not found:
-        fail(f"there is no dead letter {line}: see boxback relay dead list")
+        fail(f"there is no dead letter {line} that can be sent: see boxback relay dead list")
     typer.echo(f"{line} is in the outbox again.")

@@ -20,17 +20,20 @@ _encode = msgspec.json.Encoder().encode
 def entry_of(arrived: Arrived) -> Entry | None:
     """Give the outbox entry of a line, or None when points need not hear of it.
 
-    An entry with a reason cannot be sent: its bin signed a deposit that is none.
+    An entry with a reason cannot be sent: its bin signed a deposit that is none, or something that
+    may well have been one.
     """
     line = arrived.line
+    if not line.kind and wire.odd_kind(line.raw) in {"", *PASSED_ON}:
+        reason = f"{wire.BAD_SHAPE}: perhaps a deposit, but no line of version 1"
+        return Entry(arrived.bin, line.epoch, line.n, line.raw, reason)
     if line.kind not in PASSED_ON:
         return None
     try:
         deposit = wire.deposit_of(line.raw)
     except wire.WireError as error:
         return Entry(arrived.bin, line.epoch, line.n, line.raw, f"{error.reason}: {error}")
-    # A clock we do not know is as good as none, and then the time is worth nothing either.
-    clock, t_ms = (line.clock, line.t_ms) if line.clock in wire.CLOCKS else ("none", 0)
+    t_ms = 0 if line.clock == "none" else line.t_ms  # then the time is worth nothing
     item = _encode(
         {
             "id": wire.line_id(arrived.bin, line.epoch, line.n),
@@ -38,8 +41,9 @@ def entry_of(arrived: Arrived) -> Entry | None:
             "bin": arrived.bin,
             "station": arrived.station,
             "t": t_ms,
-            "clock": clock,
+            "clock": line.clock,
             "scanned_at": t_ms - deposit.age,
+            "received": arrived.received_ms,
             "pass": deposit.pass_,
             "label": deposit.label,
             "g": deposit.g,

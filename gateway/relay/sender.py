@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway import wire
 from gateway.log import fields
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway.relay")
 
+REFUSED_MAX: Final = 3
+"""Items refused alone in a row before it is points that is suspected and not the items."""
+WHY_KEPT_CHARS: Final = 500
+
 
 class Sender:
     """Send items and keep what comes of them.
@@ -37,29 +41,45 @@ class Sender:
         self._store = store
         self._post = post
         self._tell = tell
+        self._in_a_row = 0
+        """Items refused alone since one was taken."""
 
     def send(self, items: Sequence[Waiting]) -> Later | Mend | None:
         """Bring the items through in order; what is not decided stays in the outbox.
 
         A body refused as a whole is halved until the one item to blame stands alone, which takes
         at most 2 log2 n requests for each bad item; it goes to the dead letters and the others
-        pass. Returns None when all are done, or why the rest must wait. Raises SQLAlchemy's errors
-        when outcomes cannot be stored: the items are then sent again, which is harmless.
+        pass. After REFUSED_MAX of them and none that was taken, no more are looked for, and unless
+        another part passes whole nothing is buried: an operator must mend points then.
+
+        Returns None when all are done (those not looked for: by the next call), or why the rest
+        must wait. Raises SQLAlchemy's errors when outcomes cannot be stored: the items are then
+        sent again, which is harmless.
         """
         rest: list[Sequence[Waiting]] = [items]
+        refused: list[tuple[Waiting, Refused]] = []
+        taken = False
         while rest:
             part = rest.pop()
             reply = self._post([name(item) for item in part], body_of(part))
             if isinstance(reply, Done):
                 self._settle(part, reply)
-            elif isinstance(reply, Refused):
-                if len(part) > 1:
-                    middle = len(part) // 2
-                    rest += [part[middle:], part[:middle]]  # the older half is sent first
-                else:
-                    self._bury(part[0], reply.reason)
-            else:
+                taken = True
+                self._in_a_row = 0
+            elif not isinstance(reply, Refused):
                 return reply
+            elif len(part) == 1:
+                refused.append((part[0], reply))
+                self._in_a_row += 1
+            elif taken or len(refused) < REFUSED_MAX:
+                middle = len(part) // 2
+                rest += [part[middle:], part[:middle]]  # the older half is sent first
+            if taken:
+                self._bury(refused)
+                refused.clear()
+        if refused and self._in_a_row >= REFUSED_MAX:
+            return Mend(f"points refuses every item: {refused[-1][1].reason}")
+        self._bury(refused)
         return None
 
     def _settle(self, part: Sequence[Waiting], reply: Done) -> None:
@@ -72,7 +92,7 @@ class Sender:
                 result.points,
                 result.balance,
                 result.code,
-                result.why,
+                result.why[:WHY_KEPT_CHARS],
             )
             for item, result in zip(part, reply.results, strict=True)
         ]
@@ -85,13 +105,14 @@ class Sender:
             )
             self._tell(outcome)
 
-    def _bury(self, item: Waiting, reason: str) -> None:
-        with self._store.writing() as connection:
-            outbox.bury_sent(connection, item, reason, now_ms())
-        log.error(
-            "dead letter",
-            extra=fields(line=name(item), reason=reason, do="boxback relay dead list"),
-        )
+    def _bury(self, refused: Sequence[tuple[Waiting, Refused]]) -> None:
+        for item, reply in refused:
+            with self._store.writing() as connection:
+                outbox.bury_sent(connection, item, reply.reason, now_ms())
+            log.error(
+                "dead letter",
+                extra=fields(line=name(item), reason=reply.reason, do="boxback relay dead list"),
+            )
 
 
 def name(item: Waiting) -> str:

@@ -16,8 +16,8 @@ from gateway.backoff import Backoff
 from gateway.config import ConfigError
 from gateway.log import fields
 from gateway.relay.client import Later, Mend, Reply, post
+from gateway.relay.feed import Feed
 from gateway.relay.sender import Sender
-from gateway.store import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,11 +54,10 @@ class Relay(threading.Thread):
         super().__init__(name="boxback-relay", daemon=True)
         self._settings = settings.relay
         self._key_path = settings.relay_key_path
-        self._store = store
         self._client = httpx.Client(
             timeout=self._settings.timeout_s, transport=transport, trust_env=False
         )
-        self._sender = Sender(store, self._post, tell)
+        self._feed = Feed(store, Sender(store, self._post, tell), self._settings.batch_items)
         self._can_tell = can_tell
         self._backoff = Backoff(_RETRY_FIRST_S, self._settings.retry_max_s)
         self._key = ""
@@ -101,20 +100,18 @@ class Relay(threading.Thread):
     def _pass(self) -> float:
         """Send one batch. Seconds to wait: 0 for more to do, below 0 for nothing to do."""
         try:
-            with self._store.reading() as connection:
-                items = outbox.take(connection, self._settings.batch_items)
-            if not items:
-                return -1
-            held = self._sender.send(items)
+            held = self._feed.pass_on()
         except (exc.DBAPIError, exc.TimeoutError) as error:
             wait_s = self._backoff.next_s()
             reason = getattr(error, "orig", None) or type(error).__name__
             log.error("store failed", extra=fields(reason=reason, wait_s=f"{wait_s:.2f}"))  # noqa: TRY400
             return wait_s
-        if held is None:
-            self._backoff.reset()
-            return 0
-        return self._hold(held)
+        if isinstance(held, Later | Mend):
+            return self._hold(held)
+        if not held:
+            return -1
+        self._backoff.reset()
+        return 0
 
     def _hold(self, held: Later | Mend) -> float:
         if isinstance(held, Mend):

@@ -81,6 +81,7 @@ def open_store(path: Path, *, wait_ms: int = 5_000) -> Store:
         sa.URL.create("sqlite", database=str(path)),
         pool_size=_POOL_CONNECTIONS,
         max_overflow=0,
+        hide_parameters=True,  # errors end in logs, and parameters are passes and keys
         connect_args={"timeout": wait_ms / 1000, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare)

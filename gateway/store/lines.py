@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from gateway import wire
+from gateway.log import fields
 from gateway.store.database import insert_new
 from gateway.store.tables import lines, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+log = logging.getLogger("gateway.store")
+
 _IN_MAX: Final = 500
 """Values in one IN (…): SQLite's oldest limit is 999."""
 _WALK_ROWS: Final = 1000
+EPOCHS_USUAL: Final = 100
+"""Journals that one bin begins in its life; one with more is told of in the log."""
+
+_PROGRESS: Final = sa.select(progress.c.n, progress.c.top).where(
+    progress.c.bin == sa.bindparam("b"), progress.c.epoch == sa.bindparam("e")
+)
 
 Series = tuple[str, str]
 """(bin, epoch): what n counts in."""
 
 
 class Arrived(NamedTuple):
-    """A verified line on its way to the table, with the station its bin stands at."""
+    """A verified line on its way to the table, with the station its bin stands at.
+
+    `received_ms`, Unix ms of our clock, is when it became durable; 0 until then.
+    """
 
     bin: str
     station: str
     line: wire.Line
+    received_ms: int = 0
 
 
 class Stored(NamedTuple):
@@ -56,15 +70,16 @@ def add(connection: sa.Connection, arrived: Sequence[Arrived], at_ms: int) -> St
     known = _progress_of(connection, grouped)
     for series, items in grouped.items():
         _sort_out(connection, series, items, known.get(series, (0, 0))[1], fresh, conflicts)
+    fresh = [item._replace(received_ms=at_ms) for item in fresh]
     if fresh:
-        connection.execute(insert_new(connection, lines), [_row(item, at_ms) for item in fresh])
+        connection.execute(insert_new(connection, lines), [_row(item) for item in fresh])
     reached, released, moved = _advance(connection, grouped, known, fresh)
     _write_progress(connection, moved, known, at_ms)
     again = len(arrived) - len(fresh) - len(conflicts)
     return Stored(len(fresh), again, conflicts, reached, released)
 
 
-def _row(item: Arrived, at_ms: int) -> dict[str, object]:
+def _row(item: Arrived) -> dict[str, object]:
     line = item.line
     return {
         "bin": item.bin,
@@ -75,24 +90,22 @@ def _row(item: Arrived, at_ms: int) -> dict[str, object]:
         "kind": line.kind,
         "station": item.station,
         "raw": line.raw,
-        "received_ms": at_ms,
+        "received_ms": item.received_ms,
     }
 
 
 def _progress_of(
     connection: sa.Connection, wanted: Iterable[Series]
 ) -> dict[Series, tuple[int, int]]:
-    """(n, top) of the series that have a row."""
-    bins = sorted({series[0] for series in wanted})
-    wanted = set(wanted)
+    """(n, top) of the series that have a row.
+
+    One look-up for each: an IN (…) of pairs makes SQLite read the whole table.
+    """
     found: dict[Series, tuple[int, int]] = {}
-    for at in range(0, len(bins), _IN_MAX):
-        query = sa.select(progress.c.bin, progress.c.epoch, progress.c.n, progress.c.top).where(
-            progress.c.bin.in_(bins[at : at + _IN_MAX])
-        )
-        for row in connection.execute(query):
-            if (row.bin, row.epoch) in wanted:
-                found[row.bin, row.epoch] = (row.n, row.top)
+    for bin_id, epoch in wanted:
+        row = connection.execute(_PROGRESS, {"b": bin_id, "e": epoch}).one_or_none()
+        if row is not None:
+            found[bin_id, epoch] = (row.n, row.top)
     return found
 
 
@@ -186,6 +199,7 @@ def _stored_after(connection: sa.Connection, series: Series, n: int) -> list[Arr
             row.bin,
             row.station,
             wire.Line(row.epoch, row.n, row.t_ms, row.clock, row.kind, bytes(row.raw)),
+            row.received_ms,
         )
         for row in connection.execute(query)
     ]
@@ -209,6 +223,8 @@ def _write_progress(
     ]
     if added:
         connection.execute(progress.insert(), added)
+        for bin_id in sorted({series[0] for series in moved if series not in known}):
+            _watch_epochs(connection, bin_id)
     if changed:
         statement = (
             progress.update()
@@ -218,17 +234,19 @@ def _write_progress(
         connection.execute(statement, changed)
 
 
+def _watch_epochs(connection: sa.Connection, bin_id: str) -> None:
+    """Say so when a bin begins journals as no bin does: its flash is broken or its key is out."""
+    some = sa.select(progress.c.epoch).where(progress.c.bin == bin_id).limit(EPOCHS_USUAL + 1)
+    if len(connection.execute(some).all()) > EPOCHS_USUAL:
+        log.warning("many epochs", extra=fields(bin=bin_id, more_than=EPOCHS_USUAL))
+
+
 def progress_of(connection: sa.Connection, bin_id: str) -> dict[str, tuple[int, int]]:
     """Epoch to (n, top) of one bin."""
-    found = _progress_of_bin(connection, bin_id)
-    return {epoch: (n, top) for epoch, n, top in found}
-
-
-def _progress_of_bin(connection: sa.Connection, bin_id: str) -> list[tuple[str, int, int]]:
     query = sa.select(progress.c.epoch, progress.c.n, progress.c.top).where(
         progress.c.bin == bin_id
     )
-    return [(row.epoch, row.n, row.top) for row in connection.execute(query)]
+    return {row.epoch: (row.n, row.top) for row in connection.execute(query)}
 
 
 def raw_of(connection: sa.Connection, bin_id: str, epoch: str, n: int) -> bytes | None:

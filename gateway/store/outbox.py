@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from gateway.store.database import insert_new
 from gateway.store.tables import dead_letters, outbox, outcomes
+from gateway.store.tables import put_off as put_off_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,9 @@ class Waiting(NamedTuple):
     epoch: str
     n: int
     item: bytes
+
+
+_WAITING = tuple(outbox.c[column] for column in Waiting._fields)
 
 
 class Outcome(NamedTuple):
@@ -57,16 +61,36 @@ def put(connection: sa.Connection, entries: Sequence[Entry], at_ms: int) -> None
 
 
 def take(connection: sa.Connection, limit: int) -> list[Waiting]:
-    """Give the oldest entries; they stay until they are settled or buried."""
+    """Give the oldest entries but those put off; they stay until they are settled or buried."""
     query = (
-        sa.select(outbox.c.seq, outbox.c.bin, outbox.c.epoch, outbox.c.n, outbox.c.item)
+        sa.select(*_WAITING)
+        .where(outbox.c.seq.not_in(sa.select(put_off_rows.c.seq)))
         .order_by(outbox.c.seq)
         .limit(limit)
     )
-    return [
-        Waiting(row.seq, row.bin, row.epoch, row.n, bytes(row.item))
-        for row in connection.execute(query)
-    ]
+    return [Waiting(*row) for row in connection.execute(query)]
+
+
+def take_put_off(connection: sa.Connection, at_ms: int) -> Waiting | None:
+    """Give the entry whose time to be tried again has come first, or None."""
+    query = (
+        sa.select(*_WAITING)
+        .join(put_off_rows, put_off_rows.c.seq == outbox.c.seq)
+        .where(put_off_rows.c.not_before_ms <= at_ms)
+        .order_by(put_off_rows.c.not_before_ms)
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Waiting(*row)
+
+
+def put_off(connection: sa.Connection, waiting: Waiting, until_ms: int) -> None:
+    """Leave an entry out of `take` for good, and out of `take_put_off` until then."""
+    connection.execute(
+        insert_new(connection, put_off_rows), {"seq": waiting.seq, "not_before_ms": 0}
+    )
+    same = put_off_rows.c.seq == waiting.seq
+    connection.execute(put_off_rows.update().where(same).values(not_before_ms=until_ms))
 
 
 def settle(
@@ -105,16 +129,29 @@ def bury_sent(connection: sa.Connection, sent: Waiting, reason: str, at_ms: int)
 
 
 def revive(connection: sa.Connection, bin_id: str, epoch: str, n: int, at_ms: int) -> bool:
-    """Put a dead letter back at the end of the outbox; False when there is none of that name."""
+    """Put a dead letter back at the end of the outbox; False when there is none to send."""
     same = sa.and_(
         dead_letters.c.bin == bin_id, dead_letters.c.epoch == epoch, dead_letters.c.n == n
     )
-    item = connection.scalar(sa.select(dead_letters.c.item).where(same))
-    if item is None:
-        return False
-    put(connection, [Entry(bin_id, epoch, n, bytes(item))], at_ms)
-    connection.execute(dead_letters.delete().where(same))
-    return True
+    return _revive(connection, same, at_ms) > 0
+
+
+def revive_all(connection: sa.Connection, reason: str, at_ms: int) -> int:
+    """Put back every dead letter whose reason holds this text ("" for all): how many."""
+    return _revive(connection, dead_letters.c.reason.contains(reason, autoescape=True), at_ms)
+
+
+def _revive(connection: sa.Connection, which: sa.ColumnElement[bool], at_ms: int) -> int:
+    """Move dead letters that are items; a line that could not be made one can never be sent."""
+    which = sa.and_(which, sa.func.substr(dead_letters.c.item, 1, 1) == b"{")
+    names = ("bin", "epoch", "n", "item")
+    found = (
+        sa.select(*(dead_letters.c[name] for name in names), sa.literal(at_ms))
+        .where(which)
+        .order_by(dead_letters.c.bin, dead_letters.c.epoch, dead_letters.c.n)
+    )
+    connection.execute(insert_new(connection, outbox).from_select([*names, "queued_ms"], found))
+    return connection.execute(dead_letters.delete().where(which)).rowcount
 
 
 def _remove(connection: sa.Connection, sent: Sequence[Waiting]) -> None:
@@ -132,13 +169,17 @@ def outcome_of(connection: sa.Connection, bin_id: str, epoch: str, n: int) -> Ou
 
 
 class Counts(NamedTuple):
-    """How much lies where; `oldest_ms` is when the oldest waiting entry was queued, 0 for none."""
+    """How much lies where; `oldest_ms` is when the oldest waiting entry was queued, 0 for none.
+
+    Those put off are among the waiting.
+    """
 
     waiting: int
     oldest_ms: int
     credited: int
     refused: int
     dead: int
+    put_off: int
 
 
 def counts(connection: sa.Connection) -> Counts:
@@ -152,10 +193,12 @@ def counts(connection: sa.Connection) -> Counts:
             sa.select(outcomes.c.status, sa.func.count().label("many")).group_by(outcomes.c.status)
         )
     }
-    dead = connection.scalar(sa.select(sa.func.count()).select_from(dead_letters)) or 0
-    return Counts(
-        waiting, oldest or 0, by_status.get("credited", 0), by_status.get("refused", 0), dead
+    credited, refused = by_status.get("credited", 0), by_status.get("refused", 0)
+    dead, late = (
+        connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+        for table in (dead_letters, put_off_rows)
     )
+    return Counts(waiting, oldest or 0, credited, refused, dead, late)
 
 
 class DeadLetter(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from gateway import wire
 from gateway.store.database import insert_new
 from gateway.store.tables import quarantine
 
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 PAYLOAD_KEPT_BYTES: Final = 8192
 TOPIC_KEPT_CHARS: Final = 200
+SIGNED_ROWS_MAX: Final = 200
+"""Payloads of SIGNED reasons kept for each bin."""
+
+CONFLICT: Final = "conflict"
+STORE_REFUSED: Final = "store_refused"
+SIGNED: Final = frozenset(
+    {CONFLICT, STORE_REFUSED, wire.BAD_JSON, wire.BAD_IDENTITY, wire.BAD_SHAPE}
+)
+"""Reasons that come after a right MAC, or from our own tables. Some of these are receipted, so this
+row is all there is of them: what strangers send must not push them out."""
 
 
 class Reject(NamedTuple):
@@ -28,7 +39,8 @@ class Reject(NamedTuple):
 
 def add(connection: sa.Connection, rejects: Sequence[Reject], at_ms: int, rows_max: int) -> None:
     """Keep each payload once and count how often it came: a bin that sends a bad line again and
-    again, or a stranger, cannot fill the disk. Beyond `rows_max` the oldest go.
+    again, or a stranger, cannot fill the disk. Beyond `rows_max` the oldest go; those with a SIGNED
+    reason have room of their own, SIGNED_ROWS_MAX a bin.
     """
     if not rejects:
         return
@@ -62,15 +74,22 @@ def add(connection: sa.Connection, rejects: Sequence[Reject], at_ms: int, rows_m
     connection.execute(
         count_up, [{"b": b, "r": r, "d": d, "more": times[b, r, d]} for b, r, d in merged]
     )
-    _trim(connection, rows_max)
+    if any(reject.reason not in SIGNED for reject in rejects):
+        _trim(connection, quarantine.c.reason.not_in(SIGNED), rows_max)
+    for bin_id in sorted({reject.bin for reject in rejects if reject.reason in SIGNED}):
+        signed = sa.and_(quarantine.c.bin == bin_id, quarantine.c.reason.in_(SIGNED))
+        _trim(connection, signed, SIGNED_ROWS_MAX)
 
 
-def _trim(connection: sa.Connection, rows_max: int) -> None:
-    count = connection.scalar(sa.select(sa.func.count()).select_from(quarantine)) or 0
+def _trim(connection: sa.Connection, which: sa.ColumnElement[bool], rows_max: int) -> None:
+    count = connection.scalar(sa.select(sa.func.count()).select_from(quarantine).where(which)) or 0
     if count <= rows_max:
         return
     oldest = (
-        sa.select(quarantine.c.id).order_by(quarantine.c.last_ms).limit(count - rows_max)
+        sa.select(quarantine.c.id)
+        .where(which)
+        .order_by(quarantine.c.last_ms, quarantine.c.id)
+        .limit(count - rows_max)
     ).scalar_subquery()
     connection.execute(quarantine.delete().where(quarantine.c.id.in_(oldest)))
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -104,6 +105,14 @@ outbox = Table(
     Column("queued_ms", BigInteger, nullable=False),
     UniqueConstraint("bin", "epoch", "n"),
     sqlite_autoincrement=True,
+)
+
+# Items that points fails on while it takes others: each is tried alone, not before its time.
+put_off = Table(
+    "put_off",
+    metadata,
+    Column("seq", ForeignKey("outbox.seq", ondelete="CASCADE"), primary_key=True),
+    Column("not_before_ms", BigInteger, nullable=False, index=True),
 )
 
 outcomes = Table(

@@ -1,4 +1,7 @@
-"""The member's page in a real Chromium: what a person sees, and what the page must not do."""
+"""The member's page in a real Chromium: what a person sees, and what the page must not do.
+
+Longer than others: one page, one browser and one service, which take seconds to start, for all.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
 
     from tests.support.points import PointsService
 
@@ -288,6 +291,28 @@ def test_older_entries_on_demand(browser: Browser, points: PointsService) -> Non
         page.locator("#more").click()
         expect(page.locator("#history li")).to_have_count(30)
         expect(page.locator("#more")).to_be_hidden()
+
+
+@pytest.mark.parametrize("at", [2**53 - 1, -(2**53)])
+def test_time_no_calendar_has_spoils_no_other_row(
+    browser: Browser, points: PointsService, at: int
+) -> None:
+    with page_of(browser, points) as page:
+
+        def with_a_strange_row(route: Route) -> None:
+            me = route.fetch().json()
+            strange = {"seq": 1, "at": at, "code": "deposit.pass_expired", "points": 0}
+            details = {"bin": "B-7K2QA", "mass_g": 312}
+            me["history"].append({**strange, "balance": 0, "details": details})
+            route.fulfill(json=me)
+
+        page.route("**/v1/me", with_a_strange_row)
+        enrol(page, points)
+        expect(page.locator("#history li")).to_have_count(1)
+        expect(page.locator("#history time")).to_have_text("–")
+        deposit(points, read_qr(page), 1, f"{at % 2**32:08x}")
+        expect(page.locator("#history li")).to_have_count(2)
+        expect(page.locator("#history li").first).to_contain_text("Today")
 
 
 class _Frame(BaseHTTPRequestHandler):

@@ -553,7 +553,7 @@ class PointsStub:
             elif self.mode == "down":
                 self._reply(request, 503, {})
             elif any(item["g"] == 666 for item in items):
-                self._reply(request, 422, {"why": "g is the number of the beast"})
+                self._reply(request, 422, {"code": "bad", "why": "g is the number of the beast"})
             else:
                 results = [self._decide(item) for item in items]
                 if self.mode == "drop":

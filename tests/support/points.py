@@ -150,7 +150,6 @@ class PointsService:
             "pepper": secrets.token_urlsafe(24),
             "port": 0,
             "enrol_tries_per_minute": 1_000,  # all test phones come from one address
-            "enrol_tries_per_minute_all": 1_000,
             **settings,
         }
         self._process: subprocess.Popen[str] | None = None

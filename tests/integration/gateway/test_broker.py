@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from sqlalchemy import exc
 
 from gateway import wire
 from gateway.broker import BrokerError, EmbeddedBroker
 from gateway.fleet.register import Provisioning
+from gateway.processes import Child, ChildError, Running
 from tests.support.gateway import (
     LIMIT_S,
     Embedded,
@@ -82,6 +85,62 @@ def test_a_bin_added_later_is_let_in_and_its_gateway_comes_back(
         with SimBin(broker.port, late.bin, late.key) as box:
             box.write("boot")
             box.deliver()
+
+
+def away(_: object) -> list[object]:
+    raise exc.OperationalError("SELECT", {}, sqlite3.OperationalError("disk I/O error"))
+
+
+def test_a_fleet_that_cannot_be_read_leaves_the_broker_as_it_is(
+    tmp_path: Path, broker: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = broker._broker
+    assert child is not None
+    before = child.pid
+    late = issue_bin(settings_for(tmp_path, broker.port))
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.broker.fleet.all_bins", away)
+        for _ in range(3):
+            child._looked_at = 0.0
+            assert not child.refresh()
+    assert child.pid == before
+    assert child.running
+    broker.refresh()  # the new bin has not been forgotten
+    assert child.pid != before
+    assert let_in(broker.port, late.bin, wire.mqtt_password(late.key))
+
+
+def test_a_fleet_that_cannot_be_read_at_the_start_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.broker.fleet.all_bins", away)
+    broker = EmbeddedBroker(settings_for(tmp_path, 1883))
+    with pytest.raises(BrokerError, match=r"gateway\.db: disk I/O error"):
+        broker.start()
+    broker.stop()
+
+
+def test_a_restart_that_fails_is_tried_again(
+    tmp_path: Path, broker: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = broker._broker
+    assert child is not None
+    before = child.pid
+    start, tries = child._children.start, []
+
+    def failing(wanted: Child) -> Running:
+        tries.append(wanted.name)
+        if len(tries) < 3:
+            raise ChildError("not this time")
+        return start(wanted)
+
+    monkeypatch.setattr(child._children, "start", failing)
+    issue_bin(settings_for(tmp_path, broker.port))
+    broker.refresh()
+    assert tries == ["broker"] * 3
+    assert child.running
+    assert child.pid != before
+    assert not (tmp_path / "data" / "gateway" / "rumqttd.toml").exists()
 
 
 def test_it_listens_on_loopback_only(broker: Embedded) -> None:

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from gateway.processes import Child, ChildError, Port, Running, Supervisor, Told, python
+from gateway.processes import (
+    Child,
+    ChildError,
+    Port,
+    Running,
+    Stopped,
+    Supervisor,
+    Told,
+    python,
+)
 from tests.support.gateway import LIMIT_S, free_port, wait_for
 
 ROOT = Path(__file__).parents[3]
@@ -107,6 +116,27 @@ def test_a_child_that_is_never_ready_is_stopped(ready: Told | Port) -> None:
         child = Child("slow", python("-c", SLEEPER), ready=ready, ready_timeout_s=0.3)
         with pytest.raises(ChildError, match=r"slow was not ready within 0\.3 s"):
             children.start(child)
+
+
+@pytest.mark.parametrize("ready", [Told(), Port("127.0.0.1", 1)])
+def test_a_start_can_be_called_off(tmp_path: Path, ready: Told | Port) -> None:
+    stopping, output = threading.Event(), tmp_path / "pid"
+    with Supervisor(stopping) as children:
+        argv = python("-c", f"import os; print(os.getpid(), flush=True); {SLEEPER}")
+        child = Child("slow", argv, ready=ready, ready_timeout_s=LIMIT_S, output=output)
+
+        def call_off() -> None:
+            wait_for("the child", lambda: output.exists() and output.read_text())
+            stopping.set()
+
+        caller = threading.Thread(target=call_off)
+        caller.start()
+        try:
+            with pytest.raises(Stopped):
+                children.start(child)
+        finally:
+            caller.join()
+        assert gone(int(output.read_text()))
 
 
 def test_a_command_that_is_not_there() -> None:

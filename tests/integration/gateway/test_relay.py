@@ -27,7 +27,10 @@ def test_an_outcome_comes_back_to_the_bin(house: House) -> None:
         }
         assert box.wait_outcome(bad)["why"] == "pass_forged"
         assert box.strange == []
-        assert house.points.items[wire.line_id(box.bin, box.epoch, good)] == {
+        item = house.points.items[wire.line_id(box.bin, box.epoch, good)]
+        stored = rows(gateway, "SELECT received_ms FROM lines WHERE kind = 'deposit' AND n = 2")
+        assert [(item.pop("received"),)] == stored
+        assert item == {
             "id": f"{box.bin}.{box.epoch}.2",
             "kind": "deposit",
             "bin": box.bin,

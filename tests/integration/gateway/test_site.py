@@ -46,12 +46,12 @@ app()
 class Running:
     """`boxback run` as a process, its output in a file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, broker: str = "") -> None:
         self.ports = {"broker": free_port(), "points": free_port()}
         self.file = folder / "boxback.toml"
         self.file.write_text(
             f'data_dir = "{folder / "data"}"\n'
-            f"[broker]\nport = {self.ports['broker']}\n"
+            f"[broker]\nport = {self.ports['broker']}\n{broker}"
             f"[points]\nport = {self.ports['points']}\n"
             f'[relay]\nurl = "http://127.0.0.1:{self.ports["points"]}"\n'
         )
@@ -128,6 +128,46 @@ def test_when_a_part_dies_the_others_are_stopped_and_it_says_so(site: Running, c
     assert last.startswith("boxback: ")
     assert f"{child} was ended by SIGKILL" in last
     site.await_silence()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_start_that_waits_for_something(tmp_path: Path, how: signal.Signals) -> None:
+    running = Running(tmp_path, "embedded = false\n")  # and there is none: never ready
+    try:
+        wait_for("the gateway to look for a broker", lambda: "no broker" in running.text())
+        running.process.send_signal(how)
+        running.process.wait(LIMIT_S)
+        assert running.process.returncode == 0, running.text()
+        assert "Ctrl-C ends it" not in running.text()
+        assert "Traceback" not in running.text()
+        running.await_silence()
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+        running.process.wait(LIMIT_S)
+
+
+def test_ctrl_c_ends_the_start_of_a_country(tmp_path: Path) -> None:
+    ports = [text for name in ("page", "points", "broker") for text in (f"--{name}-port", "0")]
+    output = tmp_path / "out"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tools.cli", "try", "--data-dir", str(tmp_path / "c"), *ports],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for("the first step", lambda: "broker, gateway and points" in output.read_text())
+        process.send_signal(signal.SIGINT)
+        process.wait(LIMIT_S)
+        assert process.returncode == 0, output.read_text()
+        assert "is running" not in output.read_text()
+        assert "Traceback" not in output.read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(LIMIT_S)
 
 
 def test_ports_that_do_not_agree_are_told(tmp_path: Path) -> None:

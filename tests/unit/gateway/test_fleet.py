@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from gateway.relay import cli as relay_cli
 from gateway.store import Store, fleet, open_store, outbox
 from gateway.store.outbox import Entry
 from gateway.store.tables import bins
+from tests.support.gateway import LIMIT_S
 
 RUNNER = CliRunner()
 
@@ -173,3 +177,58 @@ def test_relay_status_and_dead_letters(store: Store, config: str) -> None:
     assert "No dead" in RUNNER.invoke(relay_cli.app, ["dead", "list", "-c", config]).stdout
     with store.reading() as connection:
         assert [waiting.n for waiting in outbox.take(connection, 9)] == [1, 2]
+
+
+def test_dead_letters_are_retried_together(store: Store, config: str) -> None:
+    with store.writing() as connection:
+        letters = [Entry("B-00000", "5f3a9c01", n, b"{}", f"HTTP 40{n}: no") for n in range(1, 4)]
+        outbox.bury(connection, letters, at_ms=1)
+    for wrong in ([], ["--all", "B-00000.5f3a9c01.1"], ["B-00000.5f3a9c01.1", "--reason", "x"]):
+        assert RUNNER.invoke(relay_cli.app, ["dead", "retry", *wrong, "-c", config]).exit_code == 2
+    some = RUNNER.invoke(
+        relay_cli.app, ["dead", "retry", "--all", "--reason", "HTTP 402", "-c", config]
+    )
+    assert some.stdout.startswith("1 dead letter")
+    rest = RUNNER.invoke(relay_cli.app, ["dead", "retry", "--all", "-c", config])
+    assert rest.stdout.startswith("2 dead letter")
+
+
+def test_what_others_wrote_cannot_upset_a_table(store: Store, config: str) -> None:
+    made = add_bin(store, BrokerSettings(), station="S-DEMO", name="Door [/1] [red]")
+    with store.writing() as connection:
+        letter = Entry("B-00000", "5f3a9c01", 1, b"{}", "HTTP 422: [/b] \x1b[2J")
+        outbox.bury(connection, [letter], at_ms=1)
+        deep = b'{"backlog":' + b"[" * 989 + b"]" * 989 + b"}"
+        fleet.note_seen(connection, [fleet.Seen(made.bin, health=deep)], 1)
+    for more in ([], ["--json"]):
+        listed = RUNNER.invoke(fleet_cli.app, ["list", "-c", config, *more])
+        assert listed.exit_code == 0, listed.exception
+        assert "[/1]" in listed.stdout
+    dead = RUNNER.invoke(relay_cli.app, ["dead", "list", "-c", config])
+    assert "[/b]" in dead.stdout
+    assert "\x1b" not in dead.stdout
+
+
+def test_a_disk_that_is_full_is_told_in_a_sentence(store: Store, config: str) -> None:
+    with store.writing() as connection:
+        fill = [Entry("B-00000", "5f3a9c01", n, b"{}", "x" * 4000) for n in range(1, 100)]
+        outbox.bury(connection, fill, at_ms=1)
+    add = "from gateway.fleet.cli import app; app()"
+    limit = 100 * 1024  # bytes; less than the file has
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    ended = subprocess.run(
+        [sys.executable, "-c", add, "add", "--station", "S-A", "--name", "x", "-c", config],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=LIMIT_S,
+        preexec_fn=full,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("boxback: ")
+    assert "gateway.db: disk I/O error" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1

@@ -80,6 +80,11 @@ def test_good_lines_arrive_with_their_station() -> None:
         (message("health", b"{}"), (BIN, "bad_form")),
         (message("health", sign(BIN, KEY, "journal", b"{}")), (BIN, "bad_mac")),
         (message("health", sign(BIN, KEY, "health", b"[]")), (BIN, "bad_json")),
+        (
+            message("health", sign(BIN, KEY, "health", b'{"a":' + b"[" * 64 + b"]" * 64 + b"}")),
+            (BIN, "bad_shape"),
+        ),
+        (message("health", sign(BIN, KEY, "health", b'{"a":1e999}')), (BIN, "bad_json")),
         (message("health", sign(BIN, KEY, "health", b"{" + b" " * 2048 + b"}")), (BIN, "too_big")),
     ],
 )

@@ -19,7 +19,7 @@ from gateway.config import ConfigError
 from gateway.relay import client
 from gateway.relay.client import Done, Later, Mend, Refused, Reply, Result
 from gateway.relay.items import entry_of
-from gateway.relay.sender import Sender, body_of
+from gateway.relay.sender import REFUSED_MAX, Sender, body_of
 from gateway.relay.service import Relay, read_key
 from gateway.store import Store, open_store, outbox
 from gateway.store.lines import Arrived
@@ -72,9 +72,12 @@ def test_every_item_decided() -> None:
         (httpx.Response(429), Later),
         (httpx.Response(408), Later),
         (httpx.Response(200, content=b"x" * (client.REPLY_MAX_BYTES + 1)), Later),
-        (httpx.Response(400), Refused),
-        (httpx.Response(413), Refused),
-        (httpx.Response(422, json={"why": "no"}), Refused),
+        (httpx.Response(400, json={"code": "bad_request", "why": "no"}), Refused),
+        (httpx.Response(413, json={"code": "too_large", "why": "no"}), Refused),
+        (httpx.Response(422, json={"code": "bad_request", "why": "no"}), Refused),
+        (httpx.Response(400, text="<html>plain HTTP request to an HTTPS port"), Mend),
+        (httpx.Response(413), Mend),
+        (httpx.Response(422, json={"detail": []}), Mend),
         (httpx.Response(401), Mend),
         (httpx.Response(403), Mend),
         (httpx.Response(404), Mend),
@@ -83,6 +86,9 @@ def test_every_item_decided() -> None:
         (httpx.Response(200, content=b"<html>"), Mend),
         (httpx.Response(200, content=b"\xff"), Mend),
         (httpx.Response(200, json={"results": [result(IDS[0])]}), Mend),
+        (httpx.Response(200, json={"results": [result(n, balance=2**63) for n in IDS]}), Mend),
+        (httpx.Response(200, json={"results": [result(n, points=-(2**64)) for n in IDS]}), Mend),
+        (httpx.Response(200, json={"results": [result(n, code="c" * 25) for n in IDS]}), Mend),
         (httpx.Response(200, json={"results": [result(IDS[1]), result(IDS[0])]}), Mend),
         (
             httpx.Response(200, json={"results": [result(IDS[0]), result(IDS[1], status="maybe")]}),
@@ -99,7 +105,24 @@ def test_what_an_answer_means(answer: httpx.Response | Exception, kind: type[Rep
 )
 def test_retry_after_is_kept_within_reason(value: str, at_least_s: float) -> None:
     reply = meaning(httpx.Response(503, headers={"Retry-After": value}))
-    assert reply == Later("HTTP 503", at_least_s)
+    assert reply == Later("HTTP 503", at_least_s, blames=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "blames"),
+    [
+        (httpx.Response(500), True),
+        (httpx.ReadTimeout("slow"), True),
+        (httpx.RemoteProtocolError("hung up"), True),
+        (httpx.ConnectError("refused"), False),
+        (httpx.ConnectTimeout("away"), False),
+        (httpx.Response(429), False),
+    ],
+)
+def test_who_may_be_to_blame(answer: httpx.Response | Exception, blames: bool) -> None:
+    reply = meaning(answer)
+    assert isinstance(reply, Later)
+    assert reply.blames is blames
 
 
 # --- the sender ---
@@ -134,23 +157,79 @@ def left(store: Store) -> list[int]:
 
 @settings(max_examples=40, deadline=None)
 @given(st.sets(st.integers(1, 40)), st.integers(1, 40))
-def test_exactly_the_bad_items_are_buried_and_order_holds(bad: set[int], many: int) -> None:
+def test_exactly_the_bad_items_are_buried_and_the_others_told_once(
+    bad: set[int], many: int
+) -> None:
     store = Store(sa.create_engine("sqlite://", poolclass=sa.StaticPool))
     with store.writing() as connection:
         metadata.create_all(connection)
     items = filled(store, list(range(1, many + 1)))
-    bad &= set(range(1, many + 1))
+    bad &= set(range(1, many))  # the last is good
     told: list[int] = []
 
     def post(ids: Any, body: bytes) -> Reply:
         return Refused("HTTP 422") if bad & set(numbers_in(body)) else done(ids)
 
-    assert Sender(store, post, lambda outcome: told.append(outcome.n)).send(items) is None
-    assert told == [n for n in range(1, many + 1) if n not in bad]
-    assert left(store) == []
+    sender = Sender(store, post, lambda outcome: told.append(outcome.n))
+    while items:
+        before = len(items)
+        held = sender.send(items)
+        with store.reading() as connection:
+            items = outbox.take(connection, 500)
+        if held is None:
+            assert len(items) < before
+        else:  # many bad ones, wherever it looked: nothing is lost, and the operator is called
+            assert isinstance(held, Mend)
+            assert len(bad) > REFUSED_MAX
+            store.close()
+            return
+    expected = [n for n in range(1, many + 1) if n not in bad]
+    assert sorted(told) == expected
+    assert len(bad) >= REFUSED_MAX or told == expected
     with store.reading() as connection:
         assert {letter.n for letter in outbox.dead(connection)} == bad
     store.close()
+
+
+def test_points_that_refuse_everything_bury_nothing_more(store: Store) -> None:
+    items = filled(store, list(range(1, 101)))
+    asked: list[int] = []
+    mended: list[bool] = []
+
+    def post(ids: Any, _: bytes) -> Reply:
+        asked.append(len(ids))
+        return done(ids) if mended else Refused("HTTP 422")
+
+    sender = Sender(store, post, lambda _: None)
+    held = sender.send(items)
+    assert isinstance(held, Mend)
+    assert "points refuses every item" in held.reason
+    assert len(asked) < 30
+    for _ in range(5):  # nor one by one
+        assert isinstance(sender.send(items[:1]), Mend)
+    assert left(store) == list(range(1, 101))
+    mended.append(True)
+    assert sender.send(items) is None
+    with store.reading() as connection:
+        assert outbox.dead(connection) == []
+
+
+def test_bad_items_before_a_good_one_are_the_items_fault(store: Store) -> None:
+    items = filled(store, [1, 2, 3, 4])
+    sender = Sender(
+        store,
+        lambda ids, body: done(ids) if numbers_in(body) == [4] else Refused("HTTP 422"),
+        lambda _: None,
+    )
+    assert sender.send(items) is None
+    assert left(store) == []
+
+
+def test_a_long_sentence_is_cut(store: Store) -> None:
+    answer = Result(IDS[0], "refused", 0, 0, "label_seen", "w" * 9000)
+    told: list[Outcome] = []
+    assert Sender(store, lambda *_: Done([answer]), told.append).send(filled(store, [1])) is None
+    assert len(told[0].why) == 500
 
 
 @pytest.mark.parametrize("held", [Later("away"), Mend("HTTP 401")])
@@ -186,7 +265,7 @@ def test_a_retry_is_the_same_to_the_byte(store: Store) -> None:
 def arrived(raw: bytes) -> Arrived:
     line = wire.parse_line(SIGNER, raw)
     assert isinstance(line, wire.Line)
-    return Arrived(BIN, "S-DEMO", line)
+    return Arrived(BIN, "S-DEMO", line, 1668153600999)
 
 
 DEPOSIT = {"pass": "BB1.X", "label": "L" * 22, "g": 312, "ms": 1840, "age": 5230, "new": [1]}
@@ -199,6 +278,7 @@ DEPOSIT = {"pass": "BB1.X", "label": "L" * 22, "g": 312, "ms": 1840, "age": 5230
         ("rtc", 1668153600123, ("rtc", 1668153600123, 1668153594893)),
         ("none", 0, ("none", 0, -5230)),
         ("gps", 1668153600123, ("none", 0, -5230)),
+        ("gnss-time", 1668153600123, ("none", 0, -5230)),
     ],
 )
 def test_the_times_of_an_item(clock: str, t_ms: int, expected: tuple[str, int, int]) -> None:
@@ -206,6 +286,7 @@ def test_the_times_of_an_item(clock: str, t_ms: int, expected: tuple[str, int, i
     assert entry is not None
     item = json.loads(entry.item)
     assert (item["clock"], item["t"], item["scanned_at"]) == expected
+    assert item["received"] == 1668153600999
     assert (item["id"], item["g"], item["pass"]) == (f"{BIN}.{EPOCH}.42", 312, "BB1.X")
     assert entry.reason == ""
 
@@ -223,6 +304,19 @@ def test_a_deposit_that_is_none_cannot_be_sent(key: str) -> None:
     assert entry is not None
     assert entry.reason.startswith("bad_shape")
     assert entry.item == raw
+
+
+@pytest.mark.parametrize(
+    ("kind", "dead"), [('"deposit"', True), ("7", True), ('"boot"', False), ('"a new kind"', False)]
+)
+def test_an_odd_line_that_may_be_a_deposit_is_a_dead_letter(kind: str, dead: bool) -> None:
+    body = f'{{"e":"{EPOCH}","n":1,"t":"soon","c":"ntp","k":{kind},"d":{{}}}}'
+    raw = SIGNER.sign(body.encode()) + b"\n"
+    entry = entry_of(arrived(raw))
+    assert (entry is not None) is dead
+    if entry is not None:
+        assert entry.reason.startswith("bad_shape: ")
+        assert entry.item == raw
 
 
 # --- the thread ---

@@ -89,6 +89,43 @@ def test_a_gap_holds_until_it_is_filled(store: Store) -> None:
     assert released(add(store, line(2), line(5))) == [5]
 
 
+def test_a_line_behind_a_gap_keeps_the_time_at_which_it_was_received(store: Store) -> None:
+    for at_ms, n in ((1000, 1), (2000, 3), (3000, 2)):
+        with store.writing() as connection:
+            stored = lines.add(connection, [line(n)], at_ms)
+    assert [(item.line.n, item.received_ms) for item in stored.released] == [(2, 3000), (3, 2000)]
+
+
+def steps_of_one_line(store: Store, epoch: str) -> int:
+    """How hard SQLite works to store one line of a new journal (in hundreds of its steps)."""
+    steps: list[None] = []
+    with store.writing() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        raw.set_progress_handler(lambda: steps.append(None), 100)
+        try:
+            lines.add(connection, [line(1, epoch=epoch)], at_ms=1)
+        finally:
+            raw.set_progress_handler(None, 100)
+    return len(steps)
+
+
+def test_a_bin_with_many_journals_costs_no_more_than_another(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(store, *(line(1, epoch=f"{n:08x}") for n in range(100)))
+    assert "many epochs" not in caplog.text
+    few = steps_of_one_line(store, "aaaaaaaa")
+    assert "many epochs" in caplog.text
+    add(store, *(line(1, epoch=f"{n:08x}") for n in range(100, 3000)))
+    assert steps_of_one_line(store, "bbbbbbbb") <= few + 2
+
+
+def test_an_error_does_not_tell_what_was_to_be_stored(store: Store) -> None:
+    with pytest.raises(exc.OperationalError) as caught, store.writing() as connection:
+        connection.execute(sa.text("INSERT INTO nowhere VALUES (:x)"), {"x": "BB1.SECRET"})
+    assert "SECRET" not in str(caught.value)
+
+
 def test_a_receipt_for_nothing_while_line_one_is_missing(store: Store) -> None:
     stored = add(store, line(2))
     assert stored.reached == {(BIN, EPOCH): 0}
@@ -234,6 +271,34 @@ def test_quarantine_counts_what_comes_again_and_lets_the_oldest_go(store: Store)
     assert kept == [b"\4", b"\3", b"\2"]
 
 
+def reasons(store: Store) -> list[tuple[str, str]]:
+    with store.reading() as connection:
+        found = quarantine.recent(connection, 1000)
+    return sorted((row._mapping["bin"], row._mapping["reason"]) for row in found)
+
+
+def test_strangers_cannot_push_out_what_came_under_a_right_mac(store: Store) -> None:
+    with store.writing() as connection:
+        signed = ["bad_shape", "conflict", "store_refused"]
+        for reason in signed:
+            quarantine.add(connection, [Reject(BIN, "t", reason, b"evidence")], 1, rows_max=3)
+        junk = [Reject("", "t", "bad_topic", bytes([n])) for n in range(50)]
+        quarantine.add(connection, junk, 2, rows_max=3)
+    assert reasons(store) == [("", "bad_topic")] * 3 + [(BIN, reason) for reason in signed]
+
+
+def test_what_comes_under_a_right_mac_has_a_limit_for_each_bin(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "SIGNED_ROWS_MAX", 2)
+    with store.writing() as connection:
+        quarantine.add(connection, [Reject("B-00000", "t", "conflict", b"x")], 1, 3)
+        for n in range(5):
+            quarantine.add(connection, [Reject(BIN, "t", "conflict", bytes([n]))], 10 + n, 3)
+        kept = [row._mapping["payload"] for row in quarantine.recent(connection)]
+    assert kept == [b"\4", b"\3", b"x"]
+
+
 def entry(n: int, item: bytes = b"{}") -> Entry:
     return Entry(BIN, EPOCH, n, item)
 
@@ -244,18 +309,51 @@ def test_outbox_keeps_order_settles_and_buries(store: Store) -> None:
         outbox.put(connection, [entry(2, b"other")], at_ms=6)
         waiting = outbox.take(connection, 10)
         assert [(w.n, w.item) for w in waiting] == [(1, b"{}"), (2, b"{}"), (3, b"{}")]
-        assert outbox.counts(connection) == (3, 5, 0, 0, 0)
+        assert outbox.counts(connection) == (3, 5, 0, 0, 0, 0)
         outcome = Outcome(BIN, EPOCH, 1, "credited", 10, 20, "", "Thank you.")
         outbox.settle(connection, waiting[:1], [outcome], at_ms=7)
         outbox.bury_sent(connection, waiting[1], "HTTP 422", at_ms=8)
         assert [w.n for w in outbox.take(connection, 10)] == [3]
         assert outbox.outcome_of(connection, BIN, EPOCH, 1) == outcome
         assert outbox.outcome_of(connection, BIN, EPOCH, 2) is None
-        assert outbox.counts(connection) == (1, 5, 1, 0, 1)
+        assert outbox.counts(connection) == (1, 5, 1, 0, 1, 0)
         assert [d.n for d in outbox.dead(connection)] == [2]
         assert outbox.revive(connection, BIN, EPOCH, 2, at_ms=9)
         assert not outbox.revive(connection, BIN, EPOCH, 2, at_ms=9)
         assert [w.n for w in outbox.take(connection, 10)] == [3, 2]
+
+
+def test_items_put_off_are_not_taken_until_their_time_and_then_alone(store: Store) -> None:
+    with store.writing() as connection:
+        outbox.put(connection, [entry(n) for n in (1, 2, 3, 4)], at_ms=5)
+        one, two, three, _ = outbox.take(connection, 10)
+        outbox.put_off(connection, one, until_ms=50)
+        outbox.put_off(connection, two, until_ms=40)
+        outbox.put_off(connection, one, until_ms=60)
+        assert [w.n for w in outbox.take(connection, 10)] == [3, 4]
+        assert outbox.take_put_off(connection, 39) is None
+        assert outbox.take_put_off(connection, 100) == two
+        assert outbox.counts(connection).put_off == 2
+        outbox.bury_sent(connection, two, "HTTP 422", at_ms=41)
+        assert outbox.take_put_off(connection, 59) is None
+        assert outbox.take_put_off(connection, 60) == one
+        assert outbox.counts(connection) == (3, 5, 0, 0, 1, 1)
+        assert [w.seq for w in outbox.take(connection, 1)] == [three.seq]
+
+
+def test_dead_letters_are_revived_together_but_never_a_line_that_is_no_item(store: Store) -> None:
+    with store.writing() as connection:
+        letters = [
+            Entry(BIN, EPOCH, 1, b"{}", "HTTP 400: 100% wrong"),
+            Entry(BIN, EPOCH, 2, b"{}", "HTTP 400: 100x wrong"),
+            Entry(BIN, EPOCH, 3, line(3).line.raw, "bad_shape: not a deposit"),
+        ]
+        outbox.bury(connection, letters, at_ms=1)
+        assert outbox.revive_all(connection, "100%", at_ms=9) == 1
+        assert [w.n for w in outbox.take(connection, 10)] == [1]
+        assert outbox.revive_all(connection, "", at_ms=9) == 1
+        assert not outbox.revive(connection, BIN, EPOCH, 3, at_ms=9)
+        assert [d.n for d in outbox.dead(connection)] == [3]
 
 
 def test_fleet_rows(store: Store) -> None:

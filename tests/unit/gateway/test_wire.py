@@ -156,6 +156,14 @@ def test_a_deposit_is_read_and_a_strange_one_is_told() -> None:
     assert caught.value.reason == wire.BAD_SHAPE
 
 
+@pytest.mark.parametrize("clock", ["gps", "gnss-time", "", "ü", "x" * 100])
+def test_a_clock_that_is_not_known_is_as_good_as_none(clock: str) -> None:
+    text = json.dumps({"e": "5f3a9c01", "n": 2, "t": 1, "c": clock, "k": "deposit", "d": {}})
+    line = wire.parse_line(JOURNAL, JOURNAL.sign(text.encode()) + b"\n")
+    assert isinstance(line, wire.Line)
+    assert (line.clock, line.kind, line.odd) == ("none", "deposit", "")
+
+
 @given(st.binary(max_size=9000))
 def test_no_bytes_upset_the_parser_and_none_are_lost(payload: bytes) -> None:
     found = wire.parse_journal(JOURNAL, payload)

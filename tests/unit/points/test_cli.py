@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -90,6 +91,59 @@ def test_broken_ledger_is_told(tmp_path: Path) -> None:
     assert (code, "keeps 5, its entries sum to 0" in err) == (1, True)
 
 
+@pytest.mark.parametrize(
+    "words", [("serve", "--port", "0"), ("member", "list"), ("member", "add", "Ada"), ("check",)]
+)
+@pytest.mark.parametrize("damage", ["no database", "no table", "half a page"])
+def test_damaged_database_is_told_in_one_line(
+    tmp_path: Path, words: tuple[str, ...], damage: str
+) -> None:
+    import sqlite3
+
+    run("member", "add", "Lin", "--data-dir", str(tmp_path))
+    file = tmp_path / "points" / "points.db"
+    if damage == "no database":
+        file.write_bytes(b"this is a note, not a database. " * 200)
+    elif damage == "half a page":
+        file.write_bytes(file.read_bytes()[:5_000])
+    else:
+        raw = sqlite3.connect(file)
+        for table in ("accounts", "entries"):
+            raw.execute(f"DROP TABLE {table}")
+        raw.execute("PRAGMA user_version = 0")  # so that opening it meets the damage too
+        raw.execute("CREATE VIEW accounts AS SELECT 1 AS one")
+        raw.close()
+    code, out, err = run(*words, "--data-dir", str(tmp_path))
+    assert (code, out) == (1, "")
+    assert err.startswith(f"boxback points: {file}: ")
+    assert "backup" in err
+    assert err.count("\n") == 1
+
+
+def test_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    import resource
+
+    run("member", "list", "--data-dir", str(tmp_path))
+
+    def no_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, 4_096))
+
+    command = [sys.executable, "-m", "gateway.points", "member", "add", "Ada"]
+    done = subprocess.run(
+        [*command, "--data-dir", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=no_room,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert str(tmp_path / "points" / "points.db") in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_help_teaches() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gateway.points", "--help"],
@@ -106,7 +160,6 @@ def test_help_teaches() -> None:
 @pytest.mark.parametrize("end", ["SIGINT", "SIGTERM"])
 def test_ctrl_c_ends_cleanly(tmp_path: Path, end: str) -> None:
     import os
-    import signal
 
     with points_service(tmp_path) as service:
         service.enrol_phone()

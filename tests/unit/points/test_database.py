@@ -12,13 +12,15 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from gateway.points.credits import Answer
 from gateway.points.database import Busy, Database, NewerSchema
-from gateway.points.tables import deposits, labels, statement, transfers
-from tests.support.points import deposit_item
+from gateway.points.tables import deposits, labels, members, statement, transfers
+from tests.support.points import REQUEST_S, deposit_item, points_service
 
 from .conftest import NOW_MS
 
@@ -77,6 +79,35 @@ def test_thread_that_waits_too_long_is_busy(desk: Desk) -> None:
         thread.join(30)
     assert refused.is_set()
     hurried.close()
+
+
+def test_errors_hold_no_parameters(desk: Desk) -> None:
+    """Whoever logs one whole, with its traceback, still tells no name."""
+    row = {"id": "M-1", "name": "Ada Lovelace", "created_ms": 1}
+    with desk.db.write() as connection:
+        connection.execute(insert(members).values(row))
+    with pytest.raises(IntegrityError) as caught, desk.db.write() as connection:
+        connection.execute(insert(members).values(row))
+    assert "UNIQUE" in str(caught.value)
+    assert "Ada" not in str(caught.value)
+
+
+def test_no_personal_data_in_the_log(tmp_path: Path) -> None:
+    """A statement that fails is told without what a person typed."""
+    with points_service(tmp_path) as service:
+        raw = sqlite3.connect(service.data_dir / "points" / "points.db")
+        raw.execute("ALTER TABLE members RENAME COLUMN created_ms TO made_ms")
+        raw.close()
+        headers = {"Authorization": f"Bearer {service.operator_key}"}
+        name = {"name": "Ada Lovelace"}
+        answer = httpx.post(
+            f"{service.url}/v1/members", json=name, headers=headers, timeout=REQUEST_S
+        )
+        assert (answer.status_code, answer.json()["code"]) == (503, "later")
+        log = service.log.read_text()
+    assert "created_ms" in log  # what was wrong is there
+    assert "Ada" not in log
+    assert "INSERT" not in log
 
 
 def test_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from gateway.points.live import MEMBER_STREAMS
 from tests.support.points import deposit_item, points_service
 
 if TYPE_CHECKING:
@@ -100,6 +101,19 @@ def test_streams_are_bounded_and_places_come_free(tmp_path: Path) -> None:
             except httpx.HTTPStatusError as error:
                 assert error.response.status_code == 503  # noqa: PT017
         pytest.fail("no place came free")
+
+
+def test_one_member_cannot_take_all_places(points: PointsService) -> None:
+    greedy, other = points.enrol_phone("Greedy"), points.enrol_phone("Other")
+    second_phone = points.enrol_phone(member=greedy.member)
+    with ExitStack() as open_streams:
+        heard = [open_streams.enter_context(greedy.listen()) for _ in range(MEMBER_STREAMS)]
+        assert {next(events)["event"] for events in heard} == {"balance"}
+        for phone in (greedy, second_phone):
+            with pytest.raises(httpx.HTTPStatusError, match="503"), phone.listen():
+                pass
+        with other.listen() as events:
+            assert next(events)["event"] == "balance"
 
 
 def test_stream_ends_after_its_life(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ const TEXTS = {
     heard_credit: "{points} points for a carton. You have {balance} points.",
     "deposit.credited": "Carton returned",
     "deposit.label_seen": "This carton had earned points before",
+    "deposit.time_impossible": "The bin’s times for this carton do not fit together",
     "deposit.pass_expired": "The pass was too old when it was scanned",
     "deposit.pass_replayed": "This pass was used at another bin before",
     "entry.other": "A change to your account",
@@ -71,6 +72,7 @@ const TEXTS = {
     heard_credit: "归还一个纸箱，获得 {points} 分，现有 {balance} 分。",
     "deposit.credited": "已归还纸箱",
     "deposit.label_seen": "这个纸箱已经积过分",
+    "deposit.time_impossible": "回收箱记录的时间前后不符",
     "deposit.pass_expired": "扫描时回箱码已过期",
     "deposit.pass_replayed": "此回箱码已在其他回收箱使用过",
     "entry.other": "账户有变动",
@@ -118,9 +120,11 @@ export function number(value) {
   return new Intl.NumberFormat(document.documentElement.lang).format(value);
 }
 
-/** "Today 14:03", "Yesterday 09:12", "3 Nov 18:40", with the year when it is another one. */
+/** "Today 14:03", "Yesterday 09:12", "3 Nov 18:40", with the year when it is another one; "–" for
+ *  a time no calendar has. */
 export function when(ms) {
   const date = new Date(ms);
+  if (Number.isNaN(date.getTime())) return "–";
   const tag = document.documentElement.lang;
   const time = new Intl.DateTimeFormat(tag, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const days = Math.round((midnight(new Date()) - midnight(date)) / 86_400_000);

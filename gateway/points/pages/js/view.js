@@ -99,7 +99,8 @@ function rowOf(entry) {
 function facts(entry) {
   const { bin, mass_g } = entry.details;
   const time = part("time", "", when(entry.at));
-  time.dateTime = new Date(entry.at).toISOString();
+  const date = new Date(entry.at);
+  if (!Number.isNaN(date.getTime())) time.dateTime = date.toISOString(); // else it throws
   const line = part("p", "facts");
   line.append(time);
   if (bin) line.append(` · ${bin}`);
