@@ -181,3 +181,28 @@ def test_5_evidence_is_the_same_bytes_in_flash_and_store(tmp_path: Path) -> None
         )
         flash = w.bin.flash_path.read_bytes()
         assert text.rstrip(b"\n") in flash
+
+
+def test_a_bin_that_does_not_know_the_time_still_earns_its_members_points(tmp_path: Path) -> None:
+    """After a power cut with no time server: the line says so, and nothing else depends on it."""
+    with way(tmp_path, "mosquitto") as w:
+        w.bin.engine.sntp.on = False
+        w.bin.power_off()
+        w.bin.power_on()
+        w.bin.wait_for_console("no answer from", LIMIT_S)
+        phone = w.points.enrol_phone("Lin")
+        w.scan_pass(phone)
+        w.give_back("SF1000000001")
+        with running_gateway(w.settings):
+            w.wait_balance(phone, 10)
+            clocks = rows(w.settings, "select t_ms, clock from lines where kind = 'deposit'")
+        assert clocks == [(0, "none")]
+
+
+def test_a_time_server_that_lies_in_the_past_is_not_believed(tmp_path: Path) -> None:
+    with way(tmp_path, "mosquitto") as w:
+        w.bin.power_off()
+        w.bin.engine.sntp._clock_us = lambda: 1_000_000_000_000_000  # September 2001
+        w.bin.power_on()
+        w.bin.wait_for_console("lies in the past", LIMIT_S)
+        w.bin.wait_for_text("show your pass", LIMIT_S)
