@@ -9,7 +9,7 @@ JOBS ?= 2
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-run: setup-run ## a whole small country with a virtual bin; opens on http://127.0.0.1:8080
+run: setup-run ## a whole small country with a virtual bin; prints the address of its page
 	@exec $(BIN)/boxback try
 
 test: setup-test ## every test: CPython, MicroPython, brokers, a real browser

@@ -56,7 +56,7 @@ def try_(
     one.
     """
     from gateway.site import stop_on_signals  # noqa: PLC0415  (other commands start faster)
-    from tools.country import Country, CountryError, choose_ports  # noqa: PLC0415
+    from tools.country import PORTS, Country, CountryError, choose_ports  # noqa: PLC0415
 
     console = Console(stderr=True)
     stopping = stop_on_signals()
@@ -68,15 +68,21 @@ def try_(
             typer.echo(f"  the member's page    {country.points_url}")
             typer.echo(f"  the broker           mqtt://127.0.0.1:{ports['broker']}")
             typer.echo(f"  kept in              {data_dir}  (log: {data_dir / 'country.log'})")
+            for name, usual in PORTS.items():
+                asked = {"page": page_port, "points": points_port, "broker": broker_port}[name]
+                if asked is None and ports[name] != usual:
+                    typer.echo(f"  (port {usual} was taken: the {name} listens on {ports[name]})")
             typer.echo("  Ctrl-C ends it.")
             if open_browser:
                 webbrowser.open(country.page_url)
             ended = country.site.wait(stopping)
+            console.print("\n  Stopping …", markup=False)
             if ended is not None:
                 raise CountryError(
                     f"{ended.child.name} {ended.ending()}; the others were stopped. "
                     f"The last lines of {data_dir / 'country.log'} say why"
                 )
+        console.print(f"  Stopped. Everything is kept in {data_dir}.", markup=False)
 
 
 @contextmanager

@@ -101,6 +101,16 @@ def _keep(path: Path, text: str) -> None:
     aside.replace(path)
 
 
+def _make_private(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # keys lie in it
+    except OSError as error:
+        raise CountryError(
+            f"{folder} cannot be made or used: {error.strerror}; choose another --data-dir"
+        ) from None
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; the kernel lets go of it however the process ends."""
@@ -149,8 +159,7 @@ class Country:
     def __enter__(self) -> Self:
         """Start everything. Raises CountryError and what its parts raise, with nothing left."""
         with ExitStack() as stack:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.folder.chmod(0o700)  # keys lie in it
+            _make_private(self.folder)
             stack.enter_context(_alone(self.folder))
             config = self._write_config()
             self.settings = load(config)

@@ -177,9 +177,10 @@ class Bin:
                 self._do(self.visit.scanner(now_ms, True))
                 await self.scanner.run(alive)
                 tries = SCANNER_TRIES - 1
-            log("scanner", "does not answer")
             tries += 1
+            log("scanner", "not there yet, try", tries)
             if tries == SCANNER_TRIES:
+                log("scanner", "does not answer")
                 now_ms = self.clock.uptime_ms()
                 self._do(self.visit.start(now_ms))
                 self._do(self.visit.scanner(now_ms, False))

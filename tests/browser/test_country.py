@@ -155,6 +155,48 @@ def test_one_carton_with_a_phone_in_the_hand(browser: Browser, country: Country)
         phone.screenshot(path=SHOTS / "phone-4-points.png")
 
 
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_nothing_is_cut_off_on_a_small_screen(
+    browser: Browser, country: Country, width: int
+) -> None:
+    size = {"width": width, "height": 844}
+    with visitor(browser, country, viewport=size, locale="zh-CN") as context:
+        page = context.new_page()
+        page.goto(country.page_url)
+        says(page, "请出示会员码")
+        phone = phone_frame(page, country)
+        for what in (page.main_frame, phone):
+            wide = what.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert wide[0] <= wide[1], what.url
+        # The last button can be pressed, and the bin's answer can be read meanwhile.
+        page.locator("#phone-new").scroll_into_view_if_needed()
+        page.locator("#phone-new").click(trial=True)
+        page.get_by_role("button", name="把手机对准扫码窗").click()
+        says(page, "请扫纸箱面单")
+        strip, said = page.locator("#strip").bounding_box(), page.locator("#said").bounding_box()
+        assert strip is not None
+        assert said is not None
+        assert said["y"] + said["height"] < strip["y"]
+
+
+def test_words_for_what_does_not_work(browser: Browser, country: Country) -> None:
+    with visitor(browser, country, viewport=DESK, locale="en-GB") as context:
+        page = context.new_page()
+        page.goto(country.page_url)
+        says(page, "show your pass")
+        phone_frame(page, country)
+        page.get_by_label("own mass").check()
+        page.locator("#own").fill("0")
+        page.get_by_role("button", name="Put it in").click()
+        expect(page.locator("#said")).to_contain_text("from 1 to 60000 g")
+        page.get_by_role("button", name="Pull the plug").click()
+        expect(page.locator("#said")).to_contain_text("plug is pulled")
+        page.get_by_role("button", name="中文").click()
+        expect(page.frame_locator("#phone-frame").locator("#pass-title")).to_contain_text("你好")
+        page.reload()
+        expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+
+
 def test_by_keyboard_alone(browser: Browser, country: Country) -> None:
     """Everything that the mouse does has a button, and the buttons can be reached."""
     with visitor(browser, country, viewport=DESK, locale="en-GB") as context:

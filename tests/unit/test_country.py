@@ -45,6 +45,13 @@ def test_a_bin_file_that_was_cut_off_is_told_with_what_to_do(tmp_path: Path) -> 
         Country(tmp_path, any_ports()).__enter__()
 
 
+def test_a_folder_that_cannot_be_one_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(CountryError, match="choose another --data-dir"):
+            Country(folder, any_ports()).__enter__()
+
+
 def test_no_phone_while_points_is_away(tmp_path: Path) -> None:
     country = Country(tmp_path, {"page": 1, "broker": 2, "points": free_port()})
     (tmp_path / "points").mkdir()

@@ -5,7 +5,8 @@
 // may see: the picture of the pass. Browsers deliver no drag events from a frame of another origin,
 // so a drag of the pass is told by messages:
 //   out {boxback: "here", enrolled}           at start and when that changes
-//   in  {boxback: "hello"} or {boxback: "show"}; the answer to "show" is {boxback: "pass", image}
+//   in  {boxback: "hello"} or {boxback: "show"}; the answer to "show" is {boxback: "pass", image},
+//       image being "" when this phone has none
 //   out {boxback: "lift", image, x, y}, then "move", then "drop" or "cancel", x and y in CSS px
 
 const LIFT_PX = 6; // a click that trembles is not a drag
@@ -18,13 +19,13 @@ function tell(message) {
 }
 
 function shown() {
-  return pass.hidden ? "" : pass.src;
+  return pass.hidden || !pass.offsetParent ? "" : pass.src; // none while another view is on
 }
 
 function hear(event) {
   if (event.source !== window.parent || !event.data || typeof event.data !== "object") return;
   if (event.data.boxback === "hello" || event.data.boxback === "show") around = event.origin;
-  if (event.data.boxback === "show" && shown()) tell({ boxback: "pass", image: shown() });
+  if (event.data.boxback === "show") tell({ boxback: "pass", image: shown() });
 }
 
 function watchDrag() {

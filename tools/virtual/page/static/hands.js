@@ -1,7 +1,7 @@
 // What a person's hands do: the carton with its label, the button, the plug.
 import { t } from "./words.js";
 import { post, say } from "./say.js";
-import { scanBlob } from "./scan.js";
+import { scanUrl } from "./scan.js";
 
 const $ = (id) => document.getElementById(id);
 const SIZES = [["small", 150], ["medium", 300], ["big", 900], ["light", 5], ["stone", 4000], ["own", 0]];
@@ -68,13 +68,17 @@ export function prepareHands() {
   newCarton();
   $("new-carton").addEventListener("click", newCarton);
   $("scan-label").addEventListener("click", async () => {
-    const response = await fetch($("label").src);
-    await scanBlob(await response.blob());
+    await scanUrl($("label").src);
   });
   $("put").addEventListener("click", async () => {
+    if (chosen === "own" && !$("own").checkValidity()) {
+      say(t("badMass"), "bad");
+      return;
+    }
     if (await act("/api/drop", { mass_g: mass() }, () => t("putDone"))) {
       inside = true;
       show();
+      $("new-carton").focus(); // the button that was pressed is off now: the keyboard goes on here
     }
   });
   for (const id of ["button", "press"]) {
@@ -85,6 +89,10 @@ export function prepareHands() {
   $("empty").addEventListener("click", () =>
     act("/api/empty", {}, (a) => t("emptyDone", a.cartons)));
   $("shake").addEventListener("click", () => act("/api/shake", {}, () => t("shaken")));
-  $("wifi").addEventListener("click", () => post("/api/wifi", { on: !state.wifi.on }));
-  $("power").addEventListener("click", () => post("/api/power", { on: !state.powered }));
+  $("wifi").addEventListener("click", () =>
+    act("/api/wifi", { on: !state.wifi.on }, (a) => t(a.on ? "wifiIsOn" : "wifiIsOff")));
+  $("power").addEventListener("click", () => {
+    const word = state.powered ? "plugPulled" : "pluggedIn";
+    act("/api/power", { on: !state.powered }, () => t(word));
+  });
 }

@@ -1,8 +1,9 @@
 // The page: language, live state by SSE, the phone beside the bin, the engineers' pane.
-import { setLanguage, t } from "./words.js";
+import { rememberLanguage, setLanguage, t } from "./words.js";
 import { draw, prepare } from "./bin.js";
+import { say } from "./say.js";
 import { prepareScan } from "./scan.js";
-import { preparePhone } from "./phone.js";
+import { phoneSpeaks, preparePhone } from "./phone.js";
 import { prepareHands, switches, wordsOfHands } from "./hands.js";
 
 const $ = (id) => document.getElementById(id);
@@ -14,7 +15,9 @@ function languages() {
   for (const node of document.querySelectorAll("[data-lang]")) {
     node.addEventListener("click", () => {
       setLanguage(node.dataset.lang);
+      rememberLanguage(node.dataset.lang);
       speak();
+      phoneSpeaks();
     });
   }
 }
@@ -28,11 +31,18 @@ function speak() {
 function live() {
   const events = new EventSource("/api/events");
   events.onmessage = (event) => {
+    if (document.body.classList.contains("lost")) {
+      document.body.classList.remove("lost");
+      say("");
+      phoneSpeaks(); // its page has been waiting as well
+    }
     last = JSON.parse(event.data);
     draw(last);
     switches(last);
   };
   events.onerror = () => {
+    document.body.classList.add("lost");
+    say(t("lost"), "bad", 0);
     $("bin-state").textContent = t("state_lost");
     $("bin-state").dataset.state = "off";
   };

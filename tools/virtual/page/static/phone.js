@@ -5,13 +5,15 @@
 //   {boxback: "here", enrolled}           it speaks this; answered with {boxback: "hello"}
 //   {boxback: "lift", image, x, y}        the pass was picked up; image is a PNG data: URL
 //   {boxback: "move"|"drop"|"cancel", x, y}   in pixels of the frame
-//   {boxback: "pass", image}              the answer to {boxback: "show"}
+//   {boxback: "pass", image}              the answer to {boxback: "show"}; "" when it has no pass
 // Only messages of the configured origin and of this very frame are heard.
 import { t, language } from "./words.js";
+import { say } from "./say.js";
 import { scanUrl } from "./scan.js";
 
 const $ = (id) => document.getElementById(id);
 const MAX_URL = 1_000_000;
+let address = null; // of the phone's page
 let origin = "";
 let image = "";
 let enrolTried = false;
@@ -60,6 +62,7 @@ function hear(event) {
     $("phone-hint").dataset.t = "phoneHint";
     $("phone-hint").textContent = t("phoneHint");
   } else if (message.boxback === "pass" && image) scanUrl(image);
+  else if (message.boxback === "pass") say(t("noPass"), "bad");
   else if (message.boxback === "lift" && image) {
     $("ghost").src = image;
     move(...place(message));
@@ -80,16 +83,22 @@ export function preparePhone(config) {
     }
   }
   if (!config.phone_url) return;
-  const url = new URL(config.phone_url, location.href);
-  origin = url.origin;
+  address = new URL(config.phone_url, location.href);
+  origin = address.origin;
   $("phone").hidden = false;
   document.body.classList.add("with-phone");
   window.addEventListener("message", hear);
   $("phone-show").addEventListener("click", () => {
     $("phone-frame").contentWindow.postMessage({ boxback: "show" }, origin);
   });
-  if (new URLSearchParams(location.search).get("lang")) url.searchParams.set("lang", language());
   // A phone without a pass gets an enrolment link; one that has a pass keeps it.
   canEnrol = config.phone;
-  $("phone-frame").src = url.href;
+  phoneSpeaks();
+}
+
+// Load the phone's page, in the language of this one.
+export function phoneSpeaks() {
+  if (!address) return;
+  address.searchParams.set("lang", language());
+  $("phone-frame").src = address.href;
 }

@@ -44,7 +44,7 @@ export async function scanUrl(url) {
   try {
     await scanBlob(await fromUrl(url));
   } catch (error) {
-    say(error.message === "elsewhere" ? t("elsewhere") : t("failed", error.message), "bad");
+    say(t(error.message === "elsewhere" ? "elsewhere" : "lost"), "bad");
   }
 }
 

@@ -6,12 +6,12 @@ const WORDS = {
   language: ["语言", "Language"],
   steps: ["怎么做", "What to do"],
   bin: ["回收箱", "The bin"],
-  step1: ["把会员码拖到扫码窗", "Drag the pass to the scanner"],
+  step1: ["把会员码对准扫码窗", "Hold the pass to the scanner"],
   step2: ["扫纸箱面单", "Scan the label"],
   step3: ["放入纸箱", "Put the carton in"],
   step4: ["积分到账", "Points arrive"],
   phone: ["会员的手机", "The member's phone"],
-  phoneHint: ["按住二维码，拖到回收箱的扫码窗上。", "Drag the code onto the bin's scanner."],
+  phoneHint: ["按住二维码拖到扫码窗上，或点“把手机对准扫码窗”。", "Drag the code onto the scanner, or press “Hold the phone to the scanner”."],
   phoneHintPlain: ["点“打开会员手机页”，从那个窗口把二维码拖过来。", "Open a phone in a window of its own and drag the code from there."],
   phoneShow: ["把手机对准扫码窗", "Hold the phone to the scanner"],
   phoneNew: ["换一部新手机", "Another phone"],
@@ -95,6 +95,14 @@ const WORDS = {
   refused_empty: ["箱体是空的。", "The container is empty."],
   refused_full: ["箱体已满。", "The container is full."],
   refused_mass: ["重量不对。", "That mass cannot be."],
+  noPass: ["手机上没有会员码：请先登记这部手机。", "The phone shows no code: enrol it first."],
+  badMass: ["重量请填 1 到 60000 之间的整数（克）。", "Mass: a whole number from 1 to 60000 g."],
+  plugPulled: ["电源已拔掉。", "The plug is pulled."],
+  pluggedIn: ["电源已插上，正在启动。", "Plugged in: it is starting."],
+  wifiIsOff: ["Wi-Fi 已断开。", "Wi-Fi is off."],
+  wifiIsOn: ["Wi-Fi 已接通。", "Wi-Fi is on."],
+  lost: ["回收箱没有回应：make run 还在运行吗？", "The bin does not answer. Is `make run` still running?"],
+  refusedInput: ["这个值不能用。", "That value cannot be used."],
   failed: ["没有成功：{0}", "That did not work: {0}"],
   f_state: ["状态", "state"],
   f_flash: ["闪存操作（擦除 / 写入）", "flash operations (erase / program)"],
@@ -119,9 +127,16 @@ export function language() {
   return column === 0 ? "zh" : "en";
 }
 
+const REMEMBERED = "boxback.lang";
+
 function preferred() {
-  const asked = new URLSearchParams(location.search).get("lang") || navigator.language || "en";
+  const asked = new URLSearchParams(location.search).get("lang")
+    || localStorage.getItem(REMEMBERED) || navigator.language || "en";
   return asked.toLowerCase().startsWith("zh") ? "zh" : "en";
+}
+
+export function rememberLanguage(lang) {
+  localStorage.setItem(REMEMBERED, lang);
 }
 
 export function setLanguage(lang = preferred()) {
