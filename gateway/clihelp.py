@@ -16,6 +16,7 @@ from gateway import config
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import sqlalchemy as sa
     from rich.text import Text
 
     from gateway.config import Settings
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 USAGE: Final = 2
 FAILURE: Final = 1
+TRY_CONFIG: Final = Path(".boxback/try/boxback.toml")
+"""Where `boxback try` keeps the settings of its country, unless told otherwise."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -48,6 +51,13 @@ def settings_or_exit(path: Path | None) -> Settings:
         return config.load(path)
     except config.ConfigError as error:
         fail(str(error), USAGE)
+
+
+def elsewhere(path: Path | None) -> str:
+    """Give a line that points to the country of `boxback try`; "" when that cannot be meant."""
+    if path is not None or not TRY_CONFIG.is_file():
+        return ""
+    return f"\nfor the country of `make run`: -c {TRY_CONFIG}"
 
 
 def cell(text: str) -> Text:
@@ -76,3 +86,17 @@ def store_or_exit(settings: Settings) -> Iterator[Store]:
         fail(f"{settings.database_path}: {error.orig}; is the disk full, or the file damaged?")
     finally:
         store.close()
+
+
+@contextmanager
+def reading_or_exit(settings: Settings) -> Iterator[sa.Connection | None]:
+    """Read the store in the block; None when there is none yet, for a look must not make one."""
+    try:
+        there = settings.database_path.exists()
+    except OSError as error:
+        fail(f"{settings.database_path}: cannot be looked at: {error.strerror}")
+    if not there:
+        yield None
+        return
+    with store_or_exit(settings) as store, store.reading() as connection:
+        yield connection

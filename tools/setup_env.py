@@ -10,6 +10,7 @@ Run again, it finds its stamp and is done at once.
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
 import shutil
@@ -46,6 +47,20 @@ def give_up(what: str, todo: str) -> None:
     sys.exit(1)
 
 
+def check_writable() -> None:
+    """Packages, builds and data all go into this folder: give up now if they cannot."""
+    for folder in (ROOT, VENV, ROOT / "build"):
+        if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+            try:
+                user = getpass.getuser()
+            except (KeyError, OSError):  # a number without a name, as in some containers
+                user = str(os.geteuid())
+            give_up(
+                f"this folder is not writable for {user}: {folder}",
+                f"clone Boxback into a folder of your own, or: sudo chown -R {user} {ROOT}",
+            )
+
+
 def digest(kind: str) -> str:
     """Changes when a lock file, the project file or the Python changes."""
     files = [LOCKS[kind], ROOT / "pyproject.toml"]
@@ -72,7 +87,7 @@ def pip(*arguments: str, total: int = 0) -> None:
             tail = [*tail[-15:], line]
             if total and line.startswith(("Collecting ", "Requirement already")):
                 seen += 1
-                progress(seen, total, line.split()[1] if line.startswith("Coll") else "")
+                progress(seen, total, package_of(line))
             elif total and line.startswith("Installing collected"):
                 progress(total, total, "installing")
     if total:
@@ -80,6 +95,11 @@ def pip(*arguments: str, total: int = 0) -> None:
     if process.returncode:
         say("".join(tail))
         give_up("pip could not install the packages", "read its last lines above, then try again")
+
+
+def package_of(line: str) -> str:
+    """What `Collecting X …` and `Requirement already satisfied: X …` are about."""
+    return line.removeprefix("Requirement already satisfied:").removeprefix("Collecting").split()[0]
 
 
 def progress(seen: int, total: int, name: str) -> None:
@@ -153,6 +173,7 @@ def main() -> None:
     kind = sys.argv[1] if len(sys.argv) == 2 else ""
     if kind not in LOCKS:
         sys.exit("usage: python3 tools/setup_env.py run|test")
+    check_writable()
     if kind == "test":
         install_debian()
     stamp = VENV / f".boxback-{kind}"

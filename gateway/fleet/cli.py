@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +17,9 @@ from gateway.clihelp import (
     ConfigOption,
     JsonOption,
     cell,
+    elsewhere,
     fail,
+    reading_or_exit,
     settings_or_exit,
     store_or_exit,
 )
@@ -61,20 +64,30 @@ def list_bins(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the bins: where they stand, online, when last heard, what waits for points."""
+    """List the bins: where they stand, when last heard, what waits at the bin and for points."""
     from gateway.store import fleet  # noqa: PLC0415
 
-    with store_or_exit(settings_or_exit(config)) as store, store.reading() as connection:
-        found = fleet.states(connection)
+    settings = settings_or_exit(config)
+    with reading_or_exit(settings) as connection:
+        found = fleet.states(connection) if connection else []
+        reached = fleet.reached(connection) if connection else {}
     if as_json:
-        typer.echo(json.dumps([_as_json(state) for state in found], ensure_ascii=False))
+        rows = [_as_json(state, reached) for state in found]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     if not found:
-        typer.echo("No bins yet: boxback fleet add --station S-DEMO --name 'Front door'")
+        typer.echo(
+            f"No bins in {settings.database_path.parent} yet: "
+            f"boxback fleet add --station S-DEMO --name 'Front door'{elsewhere(config)}"
+        )
         return
-    table = Table("bin", "station", "name", "online", "last seen", "backlog", "lines", "to points")
+    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True)
+    for heading in ("bin", "station", "name", "online", "last seen"):
+        table.add_column(heading, no_wrap=heading != "name", vertical="top")
+    for heading in ("at the\nbin", "lines", "waiting\nfor points"):
+        table.add_column(heading, no_wrap=True, justify="right")
     for state in found:
-        backlog = _backlog(state)
+        backlog = _backlog(state, reached)
         table.add_row(
             state.bin,
             state.station,
@@ -88,8 +101,8 @@ def list_bins(
     Console().print(table)
 
 
-def _as_json(state: BinState) -> dict[str, object]:
-    return {**state._asdict(), "health": _health(state), "backlog": _backlog(state)}
+def _as_json(state: BinState, reached: dict[tuple[str, str], int]) -> dict[str, object]:
+    return {**state._asdict(), "health": _health(state), "backlog": _backlog(state, reached)}
 
 
 def _health(state: BinState) -> dict[str, object] | None:
@@ -100,10 +113,17 @@ def _health(state: BinState) -> dict[str, object] | None:
         return None
 
 
-def _backlog(state: BinState) -> int | None:
-    """Lines in the bin's journal by its last health message, None when it told none."""
-    backlog = (_health(state) or {}).get("backlog")
-    return backlog if isinstance(backlog, int) else None
+def _backlog(state: BinState, reached: dict[tuple[str, str], int]) -> int | None:
+    """Lines that are at the bin only: its newest n by its last health message, less what is here.
+
+    None when it told none. Its own count is of no use for that: at connect it is told before the
+    receipts, and then counts lines that have long been here.
+    """
+    health = _health(state) or {}
+    epoch, n = health.get("epoch"), health.get("n")
+    if not isinstance(epoch, str) or not isinstance(n, int) or isinstance(n, bool):
+        return None
+    return max(0, n - reached.get((state.bin, epoch), 0))
 
 
 def _ago(at_ms: int | None) -> str:

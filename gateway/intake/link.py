@@ -63,7 +63,10 @@ class Link:
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(OUT_INFLIGHT_MAX)
         client.max_queued_messages_set(OUT_QUEUE_MAX)
+        self._who = {"broker": f"{self._host}:{self._port}"}
+        """For the log, when the broker will not have us."""
         if password is not None:
+            self._who["user"] = settings.gateway.user
             client.username_pw_set(settings.gateway.user, password)
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
@@ -125,7 +128,7 @@ class Link:
         if reason.is_failure:
             log.error(
                 "broker refused us",
-                extra=fields(broker=f"{self._host}:{self._port}", reason=reason, do="check user"),
+                extra=fields(**self._who, reason=reason, do="check user and password"),
             )
             return
         self._session += 1
@@ -136,7 +139,10 @@ class Link:
         self, client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any
     ) -> None:
         if any(reason.is_failure for reason in reasons):
-            log.error("broker refused the subscription", extra=fields(do="give us topic rights"))
+            log.error(
+                "broker refused the subscription",
+                extra=fields(**self._who, do="give us topic rights"),
+            )
             client.disconnect()
             return
         self._backoff.reset()
@@ -159,7 +165,10 @@ class Link:
             log.warning("connection lost", extra=fields(reason=reason))
         else:
             # rumqttd says nothing to a wrong password, it hangs up.
-            log.error("broker hung up", extra=fields(reason=reason, do="check user and password"))
+            log.error(
+                "broker hung up",
+                extra=fields(**self._who, reason=reason, do="check user and password"),
+            )
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:

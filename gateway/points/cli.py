@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LIST_MAX = 10_000
 DEFAULT_FILE = Path("boxback.toml")
+TRY_FILE = Path(".boxback/try/boxback.toml")  # where `boxback try` keeps its country's settings
 
 app = typer.Typer(
     help="The reference points backend: members, passes, credits.", no_args_is_help=True
@@ -31,7 +32,7 @@ app.add_typer(member_app, name="member")
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", help="Settings; by default boxback.toml here, if there is one."),
+    typer.Option("--config", "-c", help="Settings; by default boxback.toml here, if any."),
 ]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Data folder, .boxback unless set.")
@@ -45,11 +46,11 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        typer.echo(f"boxback points: {error}", err=True)
+        typer.echo(f"boxback: {error}", err=True)
         raise typer.Exit(2) from None
     except (NewerSchema, Busy, OSError, members.Refusal) as error:
         why = error.why if isinstance(error, members.Refusal) else error
-        typer.echo(f"boxback points: {why}", err=True)
+        typer.echo(f"boxback: {why}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -61,7 +62,7 @@ def _plain_database_errors(path: Path) -> Iterator[None]:
     except (DBAPIError, sqlite3.Error) as error:
         said = error.orig if isinstance(error, DBAPIError) else error
         typer.echo(
-            f"boxback points: {path}: {said}. See whether the disk is full and the file may be "
+            f"boxback: {path}: {said}. See whether the disk is full and the file may be "
             "written; if it is damaged, stop the service and put the file back from a backup.",
             err=True,
         )
@@ -72,6 +73,13 @@ def _settings(config: Path | None, data_dir: Path | None, **more: object) -> Poi
     if config is None and DEFAULT_FILE.exists():
         config = DEFAULT_FILE
     return load_settings(config, data_dir=data_dir, **more)
+
+
+def _elsewhere(config: Path | None, data_dir: Path | None) -> str:
+    """A line that points to the country of `boxback try`; "" when that cannot be meant."""
+    if config is not None or data_dir is not None or not TRY_FILE.is_file():
+        return ""
+    return f"\nfor the country of `make run`: -c {TRY_FILE}"
 
 
 @contextmanager
@@ -158,8 +166,12 @@ def member_list(
     *, config: ConfigFile = None, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
     """List members and their balances."""
-    with _plain_errors(), _database(_settings(config, data_dir)) as db:
-        found = members.list_members(db, LIST_MAX)
+    with _plain_errors():
+        settings = _settings(config, data_dir)
+        found: list[members.Member] = []
+        if settings.database_path.exists():  # a look must not make one
+            with _database(settings) as db:
+                found = members.list_members(db, LIST_MAX)
     if as_json:
         rows = [{"id": one.id, "name": one.name, "balance": one.balance} for one in found]
         typer.echo(json.dumps(rows, ensure_ascii=False))
@@ -167,14 +179,23 @@ def member_list(
     for one in found:
         typer.echo(f"{one.id}  {one.balance:>8}  {one.name}")
     if not found:
-        typer.echo("No members yet. Add one: boxback points member add NAME")
+        typer.echo(
+            f"No members in {settings.database_path.parent} yet. "
+            f"Add one: boxback points member add NAME{_elsewhere(config, data_dir)}"
+        )
 
 
 @app.command()
 def check(*, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Check the ledger: every transfer balances, every balance is the sum of its entries."""
-    with _plain_errors(), _database(_settings(config, data_dir)) as db, db.read() as connection:
-        slips = ledger.audit(connection)
+    with _plain_errors():
+        settings = _settings(config, data_dir)
+        if not settings.database_path.exists():  # a look must not make one
+            folder, hint = settings.database_path.parent, _elsewhere(config, data_dir)
+            typer.echo(f"No ledger in {folder} yet: nothing to check.{hint}")
+            return
+        with _database(settings) as db, db.read() as connection:
+            slips = ledger.audit(connection)
     for slip in slips:
         typer.echo(slip, err=True)
     if slips:

@@ -17,7 +17,9 @@ from gateway.clihelp import (
     ConfigOption,
     JsonOption,
     cell,
+    elsewhere,
     fail,
+    reading_or_exit,
     settings_or_exit,
     store_or_exit,
 )
@@ -41,8 +43,9 @@ def status(
     """Count what waits in the outbox, what was decided, and the dead letters."""
     from gateway.store import outbox  # noqa: PLC0415
 
-    with store_or_exit(settings_or_exit(config)) as store, store.reading() as connection:
-        found = outbox.counts(connection)
+    settings = settings_or_exit(config)
+    with reading_or_exit(settings) as connection:
+        found = outbox.counts(connection) if connection else outbox.Counts(0, 0, 0, 0, 0, 0)
     age_s = int(time.time()) - found.oldest_ms // 1000 if found.oldest_ms else 0
     if as_json:
         typer.echo(json.dumps({**found._asdict(), "oldest_age_s": age_s}))
@@ -55,6 +58,8 @@ def status(
     typer.echo(f"refused   {found.refused}")
     hint = "   (boxback relay dead list)" if found.dead else ""
     typer.echo(f"dead      {found.dead}{hint}")
+    if not any(found):
+        typer.echo(f"Nothing in {settings.database_path.parent} yet.{elsewhere(config)}")
 
 
 @dead_app.command("list")
@@ -66,8 +71,9 @@ def dead_list(
     """List dead letters with their reasons, the newest first."""
     from gateway.store import outbox  # noqa: PLC0415
 
-    with store_or_exit(settings_or_exit(config)) as store, store.reading() as connection:
-        found = outbox.dead(connection, limit)
+    settings = settings_or_exit(config)
+    with reading_or_exit(settings) as connection:
+        found = outbox.dead(connection, limit) if connection else []
     if as_json:
         rows = [
             {
@@ -81,7 +87,7 @@ def dead_list(
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     if not found:
-        typer.echo("No dead letters.")
+        typer.echo(f"No dead letters in {settings.database_path.parent}.{elsewhere(config)}")
         return
     table = Table("line", "reason")
     for letter in found:

@@ -131,6 +131,12 @@ def states(connection: sa.Connection) -> list[BinState]:
     return [BinState(*row) for row in connection.execute(query)]
 
 
+def reached(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    """By bin and epoch: the n up to which every line is here."""
+    query = sa.select(progress.c.bin, progress.c.epoch, progress.c.n)
+    return {(row.bin, row.epoch): row.n for row in connection.execute(query)}
+
+
 def secret(connection: sa.Connection, name: str, fresh: bytes) -> bytes:
     """Give the secret of that name, which is `fresh` when there was none, inside a write."""
     connection.execute(insert_new(connection, secrets), {"name": name, "value": fresh})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
 import socket
 import subprocess
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tools import setup_env
 from tools.cli import app
 from tools.country import CountryError, choose_ports
+from tools.virtual.identity import load_identity
 
 ROOT = Path(__file__).parents[2]
 GROUPS = ("try", "run", "gateway", "points", "fleet", "relay", "broker", "bin", "image")
@@ -132,3 +135,53 @@ def test_set_up_says_how_it_is_called() -> None:
     )
     assert done.returncode == 1
     assert "run|test" in done.stderr
+
+
+def test_set_up_needs_a_folder_it_can_write_into(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["setup_env.py", "run"])
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    monkeypatch.delattr(setup_env, "install_debian")  # nothing is begun
+    monkeypatch.delattr(setup_env, "digest")
+    with pytest.raises(SystemExit) as ended:
+        setup_env.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert f"this folder is not writable for {getpass.getuser()}: {ROOT}" in said
+    assert "what to do" in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Collecting anyio==4.1 (from -r requirements.lock (line 3))",
+        "Requirement already satisfied: anyio==4.1 in ./.venv/lib (from -r requirements.lock)",
+    ],
+)
+def test_set_up_names_the_package_it_is_at(line: str) -> None:
+    assert setup_env.package_of(line) == "anyio==4.1"
+
+
+def test_an_image_that_cannot_be_written_is_told_by_the_name_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for out in (tmp_path / "file" / "x" / "vfs.bin", tmp_path / "folder"):
+        result = CliRunner().invoke(app, ["image", "build", "--out", str(out)])
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"boxback: {out}: cannot be written: ")
+        assert ".tmp" not in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_what_fleet_add_prints_is_the_file_a_virtual_bin_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["fleet", "add", "--station", "S-DEMO", "--name", "Desk", "--json"]
+    made = CliRunner().invoke(app, words).stdout
+    file = tmp_path / "bin.json"
+    file.write_text(made)
+    assert load_identity(file).bin == json.loads(made)["bin"]
+    missing = CliRunner().invoke(app, ["bin", "virtual", "--identity", "none.json"])
+    assert (missing.exit_code, missing.stderr) == (2, "boxback: none.json does not exist\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -16,6 +16,11 @@ app = typer.Typer(no_args_is_help=True)
 @app.callback()
 def _image() -> None:
     """Keep `build` a command of its own although it is the only one."""
+
+
+def _fail(why: str) -> NoReturn:
+    typer.echo(f"boxback: {why}", err=True)
+    raise typer.Exit(1)
 
 
 @app.command()
@@ -31,11 +36,15 @@ def build(
     """
     try:
         firmware = build_firmware()
+    except (BuildError, OSError) as error:
+        _fail(str(error))
+    try:
         out.parent.mkdir(parents=True, exist_ok=True)
         make_flash_image(out, firmware)
-    except (BuildError, OSError) as error:
-        typer.echo(f"boxback image: {error}", err=True)
-        raise typer.Exit(1) from None
+    except BuildError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{out}: cannot be written: {error.strerror}. Choose another place with --out")
     sizes = {
         str(path.relative_to(firmware)): path.stat().st_size
         for path in sorted(firmware.rglob("*"))

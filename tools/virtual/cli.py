@@ -32,8 +32,9 @@ def virtual(
     identity: Annotated[
         Path,
         typer.Option(
-            help="JSON file with bin, key, label_key (64 hex digits each), broker_host, "
-            "broker_port. The gateway makes one when it provisions a bin.",
+            help="JSON file of a bin that the gateway knows. To get one: boxback fleet add "
+            "--station S-DEMO --name Desk --json > bin.json (it holds the bin's keys). "
+            "boxback run must run beside it.",
         ),
     ],
     workdir: Annotated[
@@ -62,7 +63,12 @@ def virtual(
 ) -> None:
     """Run one virtual bin: the real firmware on the real interpreter, with emulated hardware.
 
-    Example: boxback bin virtual --identity bin.json --workdir /tmp/bin
+    It needs the broker and the gateway beside it: in one terminal `boxback run`, in another one, in
+    the same folder:
+
+        boxback fleet add --station S-DEMO --name Desk --json > bin.json
+
+        boxback bin virtual --identity bin.json
     """
     who = _identity(identity, broker_host, broker_port)
     if phone_url is not None and not phone_url.startswith(("http://", "https://")):
@@ -95,7 +101,7 @@ def _identity(path: Path, host: str | None, port: int | None) -> Identity:
 
 
 def _wrong(why: str) -> None:
-    typer.echo(f"Error: {why}", err=True)
+    typer.echo(f"boxback: {why}", err=True)
     raise typer.Exit(2)
 
 
@@ -104,7 +110,7 @@ def _with_page(one: VirtualBin, port: int, phone_url: str | None, speed: int) ->
         server = PageServer(create_app(one, phone_url=phone_url), port)
     except OSError as error:
         typer.echo(
-            f"Error: port {port} cannot be used ({error.strerror}). "
+            f"boxback: port {port} cannot be used ({error.strerror}). "
             "Choose another with --port, or 0 for a free one.",
             err=True,
         )

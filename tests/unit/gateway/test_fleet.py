@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import typer
 from typer.testing import CliRunner
 
 from gateway import wire
@@ -20,7 +21,7 @@ from gateway.fleet import keys as keys_module
 from gateway.fleet.keys import Keys
 from gateway.fleet.register import FleetError, add_bin, label_key
 from gateway.relay import cli as relay_cli
-from gateway.store import Store, fleet, open_store, outbox
+from gateway.store import Store, fleet, open_store, outbox, tables
 from gateway.store.outbox import Entry
 from gateway.store.tables import bins
 from tests.support.gateway import LIMIT_S
@@ -113,7 +114,7 @@ def test_a_new_bin_is_known_soon_after_it_was_unknown(
 
 def test_fleet_add_and_list(config: str) -> None:
     empty = RUNNER.invoke(fleet_cli.app, ["list", "-c", config])
-    assert "No bins yet" in empty.stdout
+    assert "No bins in " in empty.stdout
     added = RUNNER.invoke(
         fleet_cli.app,
         ["add", "--station", "S-DEMO", "--name", "前门", "--json", "-c", config],
@@ -139,6 +140,63 @@ def test_fleet_add_and_list(config: str) -> None:
     table = RUNNER.invoke(fleet_cli.app, ["list", "-c", config])
     assert made["bin"] in table.stdout
     assert "never" in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("health", "at_the_bin"),
+    [
+        (b'{"backlog":6,"epoch":"5f3a9c01","n":6}', 0),  # told before the receipts
+        (b'{"backlog":6,"epoch":"5f3a9c01","n":10}', 4),
+        (b'{"backlog":0,"epoch":"5f3a9c01","n":2}', 0),  # older than the lines
+        (b'{"backlog":3,"epoch":"00000001","n":3}', 3),  # of an epoch with nothing here
+        (b'{"backlog":6}', None),
+        (b'{"epoch":["x"],"n":6}', None),
+        (b'{"epoch":"5f3a9c01","n":true}', None),
+        (None, None),
+    ],
+)
+def test_fleet_list_tells_what_is_at_the_bin_only(
+    store: Store, config: str, health: bytes | None, at_the_bin: int | None
+) -> None:
+    made = add_bin(store, BrokerSettings(), station="S-DEMO", name="A long name of some door")
+    with store.writing() as connection:
+        row = {"bin": made.bin, "epoch": "5f3a9c01", "n": 6, "top": 6, "updated_ms": 1}
+        connection.execute(tables.progress.insert(), row)
+        fleet.note_seen(connection, [fleet.Seen(made.bin, health=health)], 1)
+    listed = json.loads(RUNNER.invoke(fleet_cli.app, ["list", "--json", "-c", config]).stdout)
+    assert listed[0]["backlog"] == at_the_bin
+    table = RUNNER.invoke(fleet_cli.app, ["list", "-c", config]).stdout
+    row_text = next(line for line in table.splitlines() if made.bin in line)
+    assert row_text.split()[-3:] == ["-" if at_the_bin is None else str(at_the_bin), "6", "0"]
+    assert "S-DEMO" in row_text
+    assert "d ago" in row_text
+
+
+@pytest.mark.parametrize(
+    ("app", "words", "said"),
+    [
+        (fleet_cli.app, ["list"], "No bins in .boxback/gateway yet"),
+        (relay_cli.app, ["status"], "Nothing in .boxback/gateway yet"),
+        (relay_cli.app, ["dead", "list"], "No dead letters in .boxback/gateway"),
+    ],
+)
+def test_who_looks_in_the_wrong_folder_is_told_of_the_right_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, app: typer.Typer, words: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    alone = RUNNER.invoke(app, words).stdout
+    assert said in alone
+    assert "make run" not in alone
+    assert list(tmp_path.iterdir()) == [], "looking makes nothing"
+    country = tmp_path / ".boxback" / "try"
+    country.mkdir(parents=True)
+    (country / "boxback.toml").write_text(f'data_dir = "{country}"\n')
+    beside = RUNNER.invoke(app, words).stdout
+    assert "for the country of `make run`: -c .boxback/try/boxback.toml" in beside
+    there = RUNNER.invoke(app, [*words, "-c", ".boxback/try/boxback.toml"])
+    assert there.exit_code == 0
+    assert "make run" not in there.stdout
+    assert json.loads(RUNNER.invoke(app, [*words, "--json"]).stdout) is not None
 
 
 def test_wrong_use_ends_with_2(config: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import random
 import stat
 import tomllib
@@ -16,6 +17,7 @@ from gateway import secretfile
 from gateway.backoff import Backoff
 from gateway.broker import broker_toml
 from gateway.config import ConfigError, Settings
+from gateway.intake.link import Link
 from gateway.log import LineFormatter, fields
 
 
@@ -90,3 +92,12 @@ def test_the_brokers_configuration_listens_on_loopback_and_knows_its_users() -> 
     assert document["v4"]["1"]["connections"]["auth"] == {"B-7K2QM": 'a"b'}
     assert document["v4"]["1"]["connections"]["max_payload_size"] >= 8192 + 200
     assert "auth" not in broker_toml(Settings(), {})
+
+
+def test_a_broker_that_refuses_is_named_with_the_user(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings.model_validate({"broker": {"port": 1884}, "gateway": {"user": "gw"}})
+    link = Link(settings, "never show this", queue.Queue())
+    link._on_disconnect(link._client, None, None, "unspecified", None)
+    text = LineFormatter().format(caplog.records[-1])
+    assert "broker hung up broker=127.0.0.1:1884 user=gw" in text
+    assert "never show" not in text

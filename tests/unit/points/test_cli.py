@@ -27,7 +27,10 @@ def run(*words: str) -> tuple[int, str, str]:
 
 def test_member_add_and_list(tmp_path: Path) -> None:
     code, out, _ = run("member", "list", "--data-dir", str(tmp_path))
-    assert (code, "No members yet" in out) == (0, True)
+    assert (code, f"No members in {tmp_path / 'points'} yet" in out) == (0, True)
+    code, out, _ = run("check", "--data-dir", str(tmp_path))
+    assert (code, "nothing to check" in out) == (0, True)
+    assert list(tmp_path.iterdir()) == [], "looking makes nothing"
     code, out, _ = run("member", "add", "林晓雨", "--data-dir", str(tmp_path), "--json")
     made = json.loads(out)
     assert (code, made["name"]) == (0, "林晓雨")
@@ -40,6 +43,22 @@ def test_member_add_and_list(tmp_path: Path) -> None:
     assert [(one["name"], one["balance"]) for one in json.loads(out)] == [("林晓雨", 0), ("Ada", 0)]
     code, out, _ = run("check", "--data-dir", str(tmp_path))
     assert (code, out) == (0, "The ledger is right.\n")
+
+
+def test_who_looks_in_the_wrong_folder_is_told_of_the_right_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "make run" not in run("member", "list")[1]
+    country = tmp_path / ".boxback" / "try"
+    country.mkdir(parents=True)
+    (country / "boxback.toml").write_text(f'data_dir = "{country}"\n')
+    hint = "for the country of `make run`: -c .boxback/try/boxback.toml"
+    assert hint in run("member", "list")[1]
+    assert hint in run("check")[1]
+    code, out, _ = run("member", "list", "-c", ".boxback/try/boxback.toml")
+    assert (code, "make run" in out) == (0, False)
+    assert f"No members in {country / 'points'} yet" in out
 
 
 def test_link_of_the_command_line_enrols(tmp_path: Path) -> None:
@@ -115,7 +134,7 @@ def test_damaged_database_is_told_in_one_line(
         raw.close()
     code, out, err = run(*words, "--data-dir", str(tmp_path))
     assert (code, out) == (1, "")
-    assert err.startswith(f"boxback points: {file}: ")
+    assert err.startswith(f"boxback: {file}: ")
     assert "backup" in err
     assert err.count("\n") == 1
 
@@ -123,7 +142,7 @@ def test_damaged_database_is_told_in_one_line(
 def test_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
     import resource
 
-    run("member", "list", "--data-dir", str(tmp_path))
+    run("member", "add", "Lin", "--data-dir", str(tmp_path))
 
     def no_room() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

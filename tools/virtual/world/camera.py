@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 
 import segno
@@ -46,10 +47,12 @@ def _open(data: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata of a screenshot is no reason to refuse
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-            if image.width * image.height > MAX_PIXELS:
+            pixels = image.width * image.height
+            if pixels > MAX_PIXELS:
                 raise PictureError(
-                    f"the picture has {image.width} x {image.height} pixels, "
-                    f"the scanner takes up to {MAX_PIXELS}"
+                    f"the picture has {_millions(pixels)} million pixels "
+                    f"({image.width} x {image.height}), "
+                    f"the scanner takes up to {_millions(MAX_PIXELS)} million"
                 )
             image.thumbnail((WORK_EDGE, WORK_EDGE))
             return _flat(image)
@@ -59,6 +62,11 @@ def _open(data: bytes) -> Image.Image:
         ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise PictureError(f"the picture is damaged: {error}") from error
+
+
+def _millions(pixels: int) -> str:
+    """In tenths, rounded up, so that what is just above a limit does not read as the limit."""
+    return f"{math.ceil(pixels / 100_000) / 10:g}"
 
 
 def _flat(image: Image.Image) -> Image.Image:
