@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from tools import setup_env
 from tools.cli import app
 from tools.country import CountryError, choose_ports
-from tools.virtual.identity import load_identity
+from tools.virtual.identity import Identity, load_identity
+from tools.virtual.supervisor import VirtualBin
 
 ROOT = Path(__file__).parents[2]
 GROUPS = ("try", "run", "gateway", "points", "fleet", "relay", "broker", "bin", "image")
@@ -185,3 +186,12 @@ def test_what_fleet_add_prints_is_the_file_a_virtual_bin_takes(
     assert load_identity(file).bin == json.loads(made)["bin"]
     missing = CliRunner().invoke(app, ["bin", "virtual", "--identity", "none.json"])
     assert (missing.exit_code, missing.stderr) == (2, "boxback: none.json does not exist\n")
+
+
+def test_a_virtual_bin_may_be_kept_in_a_folder_named_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = VirtualBin(Identity("B-00000", bytes(32), bytes(32)), Path(".boxback/virtual"))
+    # Its process runs in that folder: a name from here would mean nothing to it.
+    assert one.flash_path == tmp_path / ".boxback" / "virtual" / "flash.img"

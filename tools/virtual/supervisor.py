@@ -57,6 +57,7 @@ class VirtualBin:
         power: bool = True,
     ) -> None:
         self.identity = identity
+        workdir = workdir.absolute()  # the child runs inside it
         self.workdir = workdir
         self.virtual_time = virtual_time
         workdir.mkdir(mode=0o700, parents=True, exist_ok=True)  # its files hold keys and passes
