@@ -141,7 +141,6 @@ class Country:
         folder: Path,
         ports: dict[str, int],
         say: Say = lambda _: None,
-        bin_settings: dict[str, int] | None = None,
         stopping: threading.Event | None = None,
     ) -> None:
         self.folder = folder.resolve()
@@ -149,7 +148,6 @@ class Country:
         self.points_url = f"http://{HOST}:{ports['points']}"
         self.page_url = f"http://{HOST}:{ports['page']}/"
         self._say = say
-        self._bin_settings = BIN_SETTINGS | (bin_settings or {})
         self._stopping = stopping
         self._stack = ExitStack()
         self.settings: Settings
@@ -168,7 +166,7 @@ class Country:
             self._say("broker, gateway and points backend")
             self.site = stack.enter_context(Site(self.settings, config, log, self._stopping))
             self._say("the firmware, compiled, and a bin that runs it")
-            files = {"/settings.json": json.dumps(self._bin_settings).encode()}
+            files = {"/settings.json": json.dumps(BIN_SETTINGS).encode()}
             self.bin = stack.enter_context(VirtualBin(identity, self.folder / "bin", files=files))
             self._say("the page")
             app = create_app(self.bin, phone_url=self.points_url + "/", enrol=self.enrol)

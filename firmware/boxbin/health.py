@@ -60,6 +60,7 @@ def describe(clock, flash, link, rssi, scanner, display_found, scale_state, visi
         ("heap", gc.mem_free()),
         ("rssi", rssi),
         ("backlog", flash.index.backlog),
+        ("journal", "nearly full" if flash.index.nearly_full else "ok"),
         ("epoch", flash.index.epoch),
         ("n", flash.index.last),
         ("scanner", "ok" if scanner.found else "missing"),

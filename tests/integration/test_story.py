@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def test_the_bin_tells_how_it_is(tmp_path: Path) -> None:
             "the bin's health",
             lambda: rows(w.settings, "select health from bins where health is not null"),
         )
+        ((health,),) = rows(w.settings, "select health from bins")
+        assert json.loads(health)["journal"] == "ok"
         w.bin.power_off()
         wait_for(
             "the last will",

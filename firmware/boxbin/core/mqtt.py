@@ -75,7 +75,6 @@ def puback(packet_id):
 
 
 PINGREQ = b"\xc0\x00"
-DISCONNECT = b"\xe0\x00"
 
 
 class Parser:

@@ -47,7 +47,6 @@ class Scale:
         self._times_ms = []
         self._counts = []
         self.mass_mg = None
-        self.rest_since_ms = 0
 
     def add(self, now_ms, raw):
         """Take one reading (`None` when the frame was bad) and return the new state."""
@@ -96,8 +95,6 @@ class Scale:
             now_ms - times_ms[0] >= self._settings.rest_ms or count >= WINDOW_READINGS_MAX
         ) and count >= 4
         if full and max(window) - min(window) <= self._band_counts and self._level():
-            if self.state != STABLE:
-                self.rest_since_ms = now_ms
             self.state = STABLE
             self.mass_mg = self._to_mg(sum(window) // count)
         else:
