@@ -73,7 +73,7 @@ def test_a_flap_that_jams_is_told_and_tried_again(ready_bin: VirtualBin) -> None
         world.flap.jammed = True
     begin(ready_bin)
     ready_bin.show_text("SF1234567890")
-    ready_bin.wait_for_text("Flap fault", 10)
+    ready_bin.wait_for_text("Flap fault", 20)
     with ready_bin.world() as world:
         world.flap.jammed = False
     ready_bin.wait_for_text(IDLE, 60)

@@ -39,7 +39,7 @@ def test_one_carton(ready_bin: VirtualBin) -> None:
     lamp = ready_bin.lamp()[0]
     assert lamp[1] > max(lamp[0], lamp[2]), "thanks are green"
     ready_bin.wait_for(lambda: ready_bin.flap() == "shut", 5, "a shut flap")
-    ready_bin.wait_for_text("goodbye", 35)
+    ready_bin.wait_for_text("goodbye", 50)
     ready_bin.wait_for_text(IDLE)
 
 
@@ -83,15 +83,15 @@ def test_too_heavy_can_be_taken_out_again(ready_bin: VirtualBin) -> None:
 def test_nothing_put_in(ready_bin: VirtualBin) -> None:
     begin(ready_bin)
     to_open_flap(ready_bin)
-    ready_bin.wait_for_text("Nothing put in", 25)
+    ready_bin.wait_for_text("Nothing put in", 40)
     ready_bin.wait_for(lambda: ready_bin.flap() == "shut", 5, "a shut flap")
-    ready_bin.wait_for_text("No label seen", 35)
+    ready_bin.wait_for_text("No label seen", 50)
     ready_bin.wait_for_text(IDLE)
 
 
 def test_no_label(ready_bin: VirtualBin) -> None:
     begin(ready_bin)
-    ready_bin.wait_for_text("No label seen", 35)
+    ready_bin.wait_for_text("No label seen", 50)
     assert ready_bin.flap() == "shut"
 
 

@@ -13,7 +13,7 @@ import machine
 
 from boxbin import board, health
 from boxbin.clock import AGAIN_MS, RETRY_MS, Clock
-from boxbin.core import scale, texts
+from boxbin.core import texts, wire
 from boxbin.core.settings import Settings
 from boxbin.core.visit import Visit
 from boxbin.drivers.button import Button
@@ -66,9 +66,12 @@ class Bin:
         self.adc = Hx711(board.HX711_DOUT, board.HX711_SCK)
         self.scanner = Gm65(board.SCANNER_UART, board.SCANNER_TX, board.SCANNER_RX, self._scanned)
         self._say("starting", ())
-        self.scale = scale.Scale(self.settings)
         self.flash = Flash(self.identity, self.clock)
-        self.visit = Visit(self.settings, self.identity.label_key)
+        self.visit = Visit(
+            self.settings,
+            self.identity.label_key,
+            wire.key_code(self.identity.bin_id, self.identity.key),
+        )
         self.link = Link(
             self.identity, self.settings, self.clock, self.flash, self._outcome, self._health
         )
@@ -103,7 +106,7 @@ class Bin:
             log("journal", error)
             return self.visit.not_written(now_ms)
         self.link.line_written()
-        return self.visit.written(now_ms, n) if kind == "deposit" else ()
+        return self.visit.written(now_ms, kind, n)
 
     def _on_edge(self, _pin):
         self._look_now.set()
@@ -125,7 +128,7 @@ class Bin:
             self.link.rssi(),
             self.scanner,
             self.display.found,
-            self.scale.state,
+            self.settings,
             self.visit,
         )
 
@@ -137,9 +140,9 @@ class Bin:
         while True:
             alive()
             raw = await self.adc.read()
-            now_ms = self.clock.uptime_ms()
-            state = self.scale.add(now_ms, raw)
-            self._do(self.visit.weigh(now_ms, state, self.scale.mass_mg))
+            actions = self.visit.reading(self.clock.uptime_ms(), raw)
+            if actions:
+                self._do(actions)
 
     async def _look(self, alive):
         """Flap, button and time limits."""

@@ -5,6 +5,7 @@ import gc
 import machine
 
 from boxbin import VERSION
+from boxbin.core import rules
 
 WATCHDOG_MS = 60_000
 FEED_MS = 1_000
@@ -51,8 +52,8 @@ class Progress:
         ]
 
 
-def describe(clock, flash, link, rssi, scanner, display_found, scale_state, visit):
-    """The health message as ordered pairs (bytes, ms, dBm)."""
+def describe(clock, flash, link, rssi, scanner, display_found, settings, visit):
+    """The health message as ordered pairs, in bytes, ms, dBm, g and mg."""
     return (
         ("fw", VERSION),
         ("clock", clock.quality),
@@ -66,8 +67,11 @@ def describe(clock, flash, link, rssi, scanner, display_found, scale_state, visi
         ("scanner", "ok" if scanner.found else "missing"),
         ("noise", scanner.dropped),
         ("display", "ok" if display_found else "missing"),
-        ("scale", scale_state),
-        ("state", visit.state),
+        ("scale", visit.scale.state),
+        ("scale_noise_mg", visit.scale.noise_mg),
+        ("scale_residual_mg", settings.calibration_residual_mg),
+        ("content_g", visit.container.content_mg // 1000),
+        ("state", rules.name(visit.state)),
         ("repaired", flash.repaired),
         ("refused", link.refused),
         ("cause", reset_cause()),

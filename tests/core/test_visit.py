@@ -1,4 +1,4 @@
-from boxbin.core import scale, texts, visit, wire
+from boxbin.core import rules, scale, texts, visit, wire
 from boxbin.core.settings import Settings
 
 KEY = b"l" * 32
@@ -45,7 +45,7 @@ class Bin:
         self.lines.append((kind, fields))
         if kind == "deposit":
             assert ("thanks", fields["g"]) not in self.said[-1:], "thanked before it was written"
-            self.do(self.visit.written(self.now_ms, self.n))
+        self.do(self.visit.written(self.now_ms, kind, self.n))
 
     def scan(self, text, unix_s=UNIX_S):
         self.do(self.visit.scan(self.now_ms, text, unix_s))
@@ -113,7 +113,7 @@ def test_one_carton():
     assert b.last() == "thanks", "thanks stay readable before the outcome"
     b.wait(2_000)
     assert b.said[-1] == ("credited", 10, 120)
-    b.wait(30_000)
+    b.wait(45_000)
     assert b.last() == "bye"
     b.wait(5_000)
     assert b.last() == "idle" and b.visit.state == visit.IDLE
@@ -146,7 +146,7 @@ def test_age_counts_from_the_scan_of_the_pass():
 def test_every_stop_has_a_sentence_and_no_deposit():
     def nothing(b):
         b.to_drop()
-        b.wait(25_000)
+        b.wait(35_000)
 
     def light(b):
         b.to_drop()
@@ -166,16 +166,16 @@ def test_every_stop_has_a_sentence_and_no_deposit():
 
     def no_label(b):
         b.scan(PASS)
-        b.wait(30_000)
+        b.wait(45_000)
 
     def heavy_left(b):
         heavy(b)
-        b.wait(20_000)
+        b.wait(30_000)
 
     def restless(b):
         b.to_drop()
         b.move(300)
-        b.wait(6_000)
+        b.wait(15_000)
 
     def shaking(b):
         b.scan(PASS)
@@ -294,7 +294,7 @@ def test_a_carton_in_the_wind_is_weighed_when_its_label_is_scanned_again():
     b.to_drop()
     b.move(300)
     b.mass_mg += 300_000
-    b.wait(6_000)
+    b.wait(15_000)
     assert b.last() == "unstable"
     b.rest()
     b.scan(LABEL)
@@ -305,7 +305,7 @@ def test_a_carton_in_the_wind_is_weighed_when_its_label_is_scanned_again():
     b.to_drop()
     b.move(300)
     b.mass_mg += 300_000
-    b.wait(6_000)
+    b.wait(15_000)
     b.rest()
     b.scan("SF0000000002")
     b.rest()
@@ -315,7 +315,7 @@ def test_a_carton_in_the_wind_is_weighed_when_its_label_is_scanned_again():
 def test_what_falls_in_while_the_flap_shuts_is_weighed():
     b = Bin()
     b.to_drop()
-    b.wait(20_000)
+    b.wait(30_000)
     assert b.moves[-1] is False and b.visit.state == visit.DROP
     b.move(200)
     b.rest(200)
@@ -329,7 +329,7 @@ def test_a_touch_that_leaves_nothing_is_no_carton_and_wins_no_time():
         b.move(500)
         b.rest()
     assert b.lines == []
-    b.wait(20_000 - 12_000 + 3_000)
+    b.wait(30_000 - 12_000 + 3_000)
     assert b.last() == "nothing"
 
 
@@ -342,12 +342,12 @@ def test_a_label_is_used_once_here():
     b.scan(OTHER)
     b.scan(LABEL)
     assert b.last() == "label_seen", "another member does not make it new"
-    for i in range(visit.LABELS_REMEMBERED):
+    for i in range(b.visit._settings.labels_remembered):
         b.scan(OTHER)
         b.scan("JD%010d" % i)
         b.rest()
         b.rest(100)
-    assert len(b.visit._labels) == visit.LABELS_REMEMBERED
+    assert len(b.visit._labels) == b.visit._settings.labels_remembered
 
 
 def test_the_same_pass_again_changes_nothing_and_another_takes_over():
@@ -363,14 +363,39 @@ def test_the_same_pass_again_changes_nothing_and_another_takes_over():
     assert b.lines[0][1]["pass"] == OTHER
 
 
-def test_scans_while_the_flap_is_open_change_nothing():
+def test_another_pass_while_the_flap_is_open_waits_for_this_carton():
+    b = Bin()
+    b.to_drop()
+    b.scan(OTHER)
+    b.rest(300)
+    assert b.lines[0][1]["pass"] == PASS
+    assert b.lines[0][1]["label"] == wire.label_code(KEY, LABEL)
+    assert b.said[-1] == ("thanks", 300), "thanks are read first"
+    b.wait(2_000)
+    assert b.last() == "label"
+    b.scan("SF9999999999")
+    b.rest(200)
+    assert b.lines[1][1]["pass"] == OTHER
+
+
+def test_another_pass_and_label_end_a_visit_that_was_left():
     b = Bin()
     b.to_drop()
     b.scan(OTHER)
     b.scan("SF9999999999")
     b.rest(300)
-    assert b.lines[0][1]["pass"] == PASS
-    assert b.lines[0][1]["label"] == wire.label_code(KEY, LABEL)
+    assert b.kinds() == ["deposit"] and b.lines[0][1]["pass"] == OTHER
+    assert b.lines[0][1]["label"] == wire.label_code(KEY, "SF9999999999")
+
+
+def test_the_last_label_before_the_drop_counts():
+    b = Bin()
+    b.to_drop()
+    b.scan("SF9999999999")
+    b.rest(300)
+    assert b.lines[0][1]["label"] == wire.label_code(KEY, "SF9999999999")
+    b.scan(LABEL)
+    assert b.last() == "drop", "the first one is not used up"
 
 
 def test_without_flash_no_thanks_and_no_more_visits():
@@ -404,7 +429,7 @@ def test_a_full_bin_does_not_invite():
 def test_a_fault_before_the_start_is_not_forgotten_at_the_start():
     v = visit.Visit(Settings(), KEY)
     v.not_written(1_000)
-    assert v.start(2_000) == [] and v.state == visit.CLOSED
+    assert v.start(2_000) == () and v.state == visit.CLOSED
 
 
 def test_the_bin_opens_again_only_when_every_fault_is_gone():
@@ -446,8 +471,10 @@ def test_a_flap_that_does_not_open_is_a_fault_and_is_tried_again():
     b.scan(PASS)
     b.scan(LABEL)
     b.rest()
-    assert b.visit.state == visit.OPENING
+    assert b.visit.state == rules.OPENING
     b.wait(3_000)
+    assert b.moves[-2:] == [True, True] and b.visit.state == rules.OPENING, "it is tried again"
+    b.wait(9_000)
     assert b.last() == "closed_flap" and b.lines[-1][1] == {"what": "flap", "detail": "open"}
     b.flap_works = True
     b.wait(30_000)
@@ -461,6 +488,8 @@ def test_a_flap_that_does_not_shut_is_a_fault_until_it_does():
     b.rest(200)
     assert b.last() == "thanks"
     b.wait(3_000)
+    assert b.last() == "flap_held"
+    b.wait(9_000)
     assert b.last() == "closed_flap" and b.lines[-1][1] == {"what": "flap", "detail": "shut"}
     b.do(b.visit.flap(b.now_ms, True))
     assert b.last() == "idle"

@@ -86,6 +86,8 @@ def test_codes_from_keys():
         assert wire.label_code(unhex(case["key"]), case["text"]) == case["hash"]
     for case in section("passwords"):
         assert wire.mqtt_password(unhex(case["key"])) == case["password"]
+    for case in section("key_codes"):
+        assert wire.key_code(case["bin"], unhex(case["key"])) == case["code"]
 
 
 def test_a_line_is_made_in_the_fixed_order_and_is_bounded():

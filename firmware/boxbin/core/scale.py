@@ -1,112 +1,306 @@
 """From raw HX711 counts to "at rest at this mass", in integers.
 
-A median of three takes lone spikes out. Rest means: all filtered readings of the last `rest_ms`
-agree within `rest_band_mg`, and the first and the second half of them have the same mean, so that
-a slow slide is not taken for rest. A reading that is missing is no value: it makes the scale
-unstable, never repeats the last one. The absolute mass drifts by kilograms over weeks, so users of
-this module compare two resting masses that lie seconds apart.
+Each reading has one of three answers: a value (STABLE, with `mass_mg`), UNSTABLE, or a named fault.
+
+    80 or 10 a second readings are averaged into slots of SLOT_MS, so both look the same from there
+    lone spike        a slot loses its highest and lowest reading when it has four, a window the one
+                      slot that is far off. (Not a median of three: at 10 a second a swing that
+                      peaks in every third reading would look like rest, at the wrong mass)
+    fast rest         all slots of `rest_ms` within a band and both halves at the same mean, so that
+                      a slow slide is not taken for rest; the band widens with the noise that the
+                      idle container showed (10 counts/g, a busy street), up to `rest_band_max_mg`
+    slow rest         in wind or vibration nothing is ever within a band: then the mean of blocks of
+                      BLOCK_MS decides, when it has stopped moving for 2.5 s (or 5 s, when rough),
+                      and the swing no longer dies away
+    MISSING           no reading for MISSING_MS: a cable is off
+    SATURATED         nothing but the ends of the range for RAIL_MS
+    STUCK             the very same number for `stuck_ms`: 50 nV of noise are some 20 counts at gain
+                      128 (facts/hardware.md), so a live converter never repeats itself for long
+    ERRATIC           most readings jump by more than ERRATIC_MG: half-clocked, a bit slipped
+
+A missing reading is no value: never the last one, never zero. The absolute mass drifts by kilograms
+over weeks, so users compare two resting masses that lie seconds apart.
 """
 
-MISSING = "missing"  # no reading for MISSING_MS, or the chip answers nonsense
+MISSING = "missing"
 SATURATED = "saturated"
+STUCK = "stuck"
+ERRATIC = "erratic"
 UNSTABLE = "unstable"
 STABLE = "stable"
+FAULTS = (MISSING, SATURATED, STUCK, ERRATIC)
 
 COUNTS_MAX = 0x7FFFFF
 COUNTS_MIN = -0x800000
-MISSING_MS = 1000  # ten periods at 10 samples a second
-WINDOW_READINGS_MAX = 80  # one second at 80 samples a second
+MISSING_MS = 2_000
+RAIL_MS = 500
+GAP_MS = 500  # what lies on both sides of a longer gap is not one window
+ERRATIC_MG = 1_000_000  # more than a kilogram from one reading to the next
+ERRATIC_MS = 3_000  # for that long, jumps outweighing calm readings
+SLOT_MS = 80
+SLOTS_MIN = 4
+SLOTS_MAX = 64
+BLOCK_MS = 500
+BLOCKS = 5  # 2.5 s; twice as many for the rough case
+PAUSE_SLOTS = 4  # so many slots within the band are a pause, which is not yet rest
+CALM_MG = 6_000  # how closely the means of BLOCKS blocks must agree
+ROUGH_MG = 8_000  # or those of two times BLOCKS blocks
+SPREAD_MAX_MG = 200_000  # nothing that swings more than this is averaged
 
-_HALVES_SHARE = 3  # the halves' means may differ by a third of the band
-
-
-def median3(a, b, c):
-    """The middle one of three."""
-    if a > b:
-        a, b = b, a
-    return a if c < a else (b if c > b else c)
+_NOISE_SHARE = 32  # learning: one part in so many a reading, some 3 s at ten a second
 
 
 class Scale:
     """Feed readings with their time, read `state` and `mass_mg`.
 
-    `mass_mg` is the mean of the window at rest, otherwise the last filtered reading, or None when
-    there is no value. Mass is relative to `zero_counts`.
+    `mass_mg` is the mean at rest, otherwise the last filtered reading, or None when there is no
+    value. `noise_mg` is how far readings of the idle container lie apart within `rest_ms`.
     """
 
     def __init__(self, settings, zero_counts=0):
         self._settings = settings
         self._zero_counts = zero_counts
-        self._band_counts = max(2, settings.rest_band_mg * settings.counts_per_kg // 1_000_000)
-        self._last_ms = 0
+        self._counts_per_kg = settings.counts_per_kg
+        self._rest_ms = settings.rest_ms
+        self._jump_counts = self._to_counts(ERRATIC_MG)
+        self._calm_counts = self._to_counts(CALM_MG)
+        self._rough_counts = self._to_counts(ROUGH_MG)
+        self._spread_max = self._to_counts(SPREAD_MAX_MG)
+        self._noise = None  # _NOISE_SHARE times the usual spread in counts
+        self._widen(0)
+        self._last_ms = self._rail_ms = None
+        self._same = None  # the last raw reading, and since when it is the same
+        self._same_ms = 0
+        self._erratic_ms, self._is_erratic = 0, False
+        self._times_ms, self._slots = [], []
+        self._means, self._lows, self._highs = [], [], []
         self._clear()
         self.state = MISSING
 
     def _clear(self):
-        self._raw = []
-        self._times_ms = []
-        self._counts = []
+        self._sum = self._count = self._pushed_ms = 0
+        for window in (self._times_ms, self._slots, self._means, self._lows, self._highs):
+            del window[:]
+        self._block_ms = None
+        self._calm = None
+        self._spread = 0
+        self.state = UNSTABLE
         self.mass_mg = None
 
+    @property
+    def noise_mg(self):
+        """Usual peak-to-peak spread of a window of the idle container, 0 until learned."""
+        if self._noise is None:
+            return 0
+        return self._noise // _NOISE_SHARE * 1_000_000 // self._counts_per_kg
+
     def add(self, now_ms, raw):
-        """Take one reading (`None` when the frame was bad) and return the new state."""
+        """Take one reading (`None`: there was none, or its frame was bad); return the new state."""
         if raw is None:
             self.mass_mg = None
-            if self.tick(now_ms) != MISSING:
+            if self.tick(now_ms) not in FAULTS:
                 self.state = UNSTABLE
             return self.state
+        last_ms, self._last_ms = self._last_ms, now_ms
         if raw >= COUNTS_MAX or raw <= COUNTS_MIN:
+            return self._at_the_rail(now_ms)
+        self._rail_ms = None
+        period_ms = GAP_MS if last_ms is None else min(now_ms - last_ms, GAP_MS)
+        if period_ms == GAP_MS or self.state in FAULTS:
             self._clear()
-            self._last_ms = now_ms
-            self.state = SATURATED
-            return self.state
-        self._last_ms = now_ms
-        self._raw.append(raw)
-        if len(self._raw) > 3:
-            del self._raw[0]
-        if len(self._raw) < 3:
-            self.state = UNSTABLE
-            return self.state
-        self._push(now_ms, median3(*self._raw))
-        self._judge(now_ms)
-        return self.state
+        fault = self._watch(now_ms, raw, period_ms)
+        return self._fault(fault) if fault else self._take(now_ms, raw)
 
     def tick(self, now_ms):
         """Time has passed without a reading; return the state."""
-        if now_ms - self._last_ms > MISSING_MS:
-            self._clear()
-            self.state = MISSING
+        if self._last_ms is None:
+            self._last_ms = now_ms
+        elif now_ms - self._last_ms > MISSING_MS:
+            self._fault(MISSING)
+        return self.state
+
+    def pause_mg(self):
+        """The mean of the last slots when they agree, or None: enough to see what left for a
+        moment, too little to weigh by.
+        """
+        if self.mass_mg is None or len(self._slots) < PAUSE_SLOTS:
+            return None
+        late = self._slots[-PAUSE_SLOTS:]
+        if max(late) - min(late) > self._band:
+            return None
+        return self._to_mg(sum(late) // PAUSE_SLOTS)
+
+    def learn(self):
+        """Nobody is there and the container rests: this is how noisy it is at the best of times."""
+        if self._noise is None:
+            self._noise = self._spread * _NOISE_SHARE
+        else:
+            self._noise += self._spread - self._noise // _NOISE_SHARE
+        self._widen(self._noise // _NOISE_SHARE)
+
+    # -- faults ---------------------------------------------------------------------------------
+
+    def _fault(self, name):
+        self.state = name
+        self.mass_mg = None
+        return name
+
+    def _at_the_rail(self, now_ms):
+        """The end of the range: one such reading is a spike, nothing else for a time a fault."""
+        if self._rail_ms is None:
+            self._rail_ms = now_ms
+        if self.state == MISSING:
+            self.state = UNSTABLE
+        if now_ms - self._rail_ms >= RAIL_MS:
+            return self._fault(SATURATED)
+        return self.state
+
+    def _watch(self, now_ms, raw, period_ms):
+        """STUCK, ERRATIC or None, from how this reading differs from the one before."""
+        same, self._same = self._same, raw
+        if raw == same:
+            return STUCK if now_ms - self._same_ms >= self._settings.stuck_ms else None
+        self._same_ms = now_ms
+        if same is not None and abs(raw - same) > self._jump_counts:
+            self._erratic_ms = min(2 * ERRATIC_MS, self._erratic_ms + period_ms)
+        elif self._erratic_ms:
+            self._erratic_ms = max(0, self._erratic_ms - period_ms)
+        if self._erratic_ms >= ERRATIC_MS:
+            self._is_erratic = True
+        elif not self._erratic_ms:
+            self._is_erratic = False  # as long again without jumps
+        return ERRATIC if self._is_erratic else None
+
+    # -- rest -----------------------------------------------------------------------------------
+
+    def _take(self, now_ms, raw):
+        if not self._count:
+            self._sum, self._count, self._least, self._most = raw, 1, raw, raw
+        else:
+            self._sum += raw
+            self._count += 1
+            if raw < self._least:
+                self._least = raw
+            elif raw > self._most:
+                self._most = raw
+        if now_ms - self._pushed_ms >= SLOT_MS:
+            count = self._count
+            if count >= 4:
+                self._push(now_ms, (self._sum - self._least - self._most) // (count - 2))
+            else:
+                self._push(now_ms, self._sum // count)
         return self.state
 
     def _push(self, now_ms, counts):
-        times_ms, window = self._times_ms, self._counts
+        self._sum = self._count = 0
+        self._pushed_ms = now_ms
+        times_ms, slots = self._times_ms, self._slots
         times_ms.append(now_ms)
-        window.append(counts)
-        # One reading older than the window stays in, so that the window is covered whole.
-        oldest_ms = now_ms - self._settings.rest_ms
-        while len(window) > WINDOW_READINGS_MAX or (len(window) > 2 and times_ms[1] <= oldest_ms):
+        slots.append(counts)
+        # One slot older than the window stays in, so that the window is covered whole.
+        oldest_ms = now_ms - self._rest_ms
+        while len(slots) > SLOTS_MAX or (len(slots) > 2 and times_ms[1] <= oldest_ms):
             del times_ms[0]
-            del window[0]
-
-    def _judge(self, now_ms):
-        times_ms, window = self._times_ms, self._counts
-        count = len(window)
-        full = (
-            now_ms - times_ms[0] >= self._settings.rest_ms or count >= WINDOW_READINGS_MAX
-        ) and count >= 4
-        if full and max(window) - min(window) <= self._band_counts and self._level():
+            del slots[0]
+        self._to_block(now_ms, counts)
+        rest = None
+        if times_ms[0] <= oldest_ms and len(slots) >= SLOTS_MIN:
+            rest = self._rest()
+        if rest is not None:
             self.state = STABLE
-            self.mass_mg = self._to_mg(sum(window) // count)
+            self.mass_mg = self._to_mg(rest)
+        elif self._calm is not None and abs(counts - self._calm) <= self._calm_spread:
+            self.state = STABLE
+            self.mass_mg = self._to_mg(self._calm)
         else:
             self.state = UNSTABLE
-            self.mass_mg = self._to_mg(window[-1])
+            self.mass_mg = self._to_mg(counts)
 
-    def _level(self):
-        window = self._counts
-        half = len(window) // 2
-        first = sum(window[:half]) // half
-        second = sum(window[-half:]) // half
-        return abs(first - second) <= max(1, self._band_counts // _HALVES_SHARE)
+    def _rest(self):
+        """The mean of the window when it is at rest, else None."""
+        slots = self._slots
+        self._spread = max(slots) - min(slots)
+        if self._spread > self._band:
+            slots = self._without_spike()
+            if slots is None:
+                return None
+        half = len(slots) // 2
+        if abs(sum(slots[:half]) - sum(slots[-half:])) > self._level * half:
+            return None
+        return sum(slots) // len(slots)
+
+    def _without_spike(self):
+        """The window without the one slot that is off; None when it is more than that one."""
+        slots = self._slots
+        ordered = sorted(slots)
+        if ordered[-2] - ordered[0] <= self._band:
+            spike = ordered[-1]
+        elif ordered[-1] - ordered[1] <= self._band:
+            spike = ordered[0]
+        else:
+            return None
+        at = slots.index(spike)
+        self._spread = ordered[-2] - ordered[1]
+        return slots[:at] + slots[at + 1 :]
+
+    def _to_block(self, now_ms, counts):
+        if self._block_ms is None:
+            self._block_ms = now_ms
+            self._block_sum = self._block_count = 0
+            self._low = self._high = counts
+        self._block_sum += counts
+        self._block_count += 1
+        if counts < self._low:
+            self._low = counts
+        elif counts > self._high:
+            self._high = counts
+        if now_ms - self._block_ms >= BLOCK_MS:
+            count = self._block_count
+            if count >= 4:
+                self._means.append((self._block_sum - self._low - self._high) // (count - 2))
+            else:
+                self._means.append(self._block_sum // count)
+            self._lows.append(self._low)
+            self._highs.append(self._high)
+            self._block_ms = None
+            self._judge_blocks()
+
+    def _judge_blocks(self):
+        means, lows, highs = self._means, self._lows, self._highs
+        if len(means) > 2 * BLOCKS:
+            del means[0]
+            del lows[0]
+            del highs[0]
+        self._calm = None
+        late = means[-BLOCKS:]
+        spread = max(highs[-BLOCKS:]) - min(lows[-BLOCKS:])
+        if len(late) < BLOCKS or spread > self._spread_max or self._dies_away():
+            return
+        if max(late) - min(late) <= self._calm_counts:
+            self._calm = sum(late) // BLOCKS
+        elif len(means) == 2 * BLOCKS and max(highs) - min(lows) <= self._spread_max:
+            early = sum(means[:BLOCKS])
+            if abs(early - sum(late)) <= self._rough_counts * BLOCKS:
+                self._calm = (early + sum(late)) // (2 * BLOCKS)
+        self._calm_spread = spread
+
+    def _dies_away(self):
+        """The swing of a carton that fell gets smaller; wind and traffic go on."""
+        lows, highs = self._lows, self._highs
+        early = highs[-BLOCKS] - lows[-BLOCKS] + highs[1 - BLOCKS] - lows[1 - BLOCKS]
+        late = highs[-1] - lows[-1] + highs[-2] - lows[-2]
+        return 2 * early > 3 * late + 2 * self._calm_counts
+
+    def _widen(self, noise_counts):
+        settings = self._settings
+        most = self._to_counts(settings.rest_band_max_mg)
+        least = self._to_counts(settings.rest_band_mg)
+        self._band = max(least, min(2 * noise_counts, most))
+        # How far the means of both halves may lie apart.
+        self._level = max(least // 4, min(noise_counts // 3, most // 4))
+
+    def _to_counts(self, mass_mg):
+        return max(2, mass_mg * self._counts_per_kg // 1_000_000)
 
     def _to_mg(self, counts):
-        return (counts - self._zero_counts) * 1_000_000 // self._settings.counts_per_kg
+        return (counts - self._zero_counts) * 1_000_000 // self._counts_per_kg

@@ -1,450 +1,360 @@
 """The visit: from one scanned pass to its end, as decisions without I/O or clock.
 
-This file is longer than others because the rules of a visit are read together.
-
-Events come in as method calls with `now_ms` (a count of milliseconds since start that never
-wraps); what to do comes out as a list of actions:
+Longer than other files by a little: events and the table at work are read together. The rules
+themselves stand in rules.py as one table, what each of them does in deeds.py; here events are
+recognised. They come in as method calls with `now_ms` (a count of milliseconds that never goes
+back); what to do comes out as a tuple of actions:
 
     ("say", key, arguments)       a sentence of core/texts.py: display, lamp and sound
     ("flap", True or False)       open or shut
     ("line", kind, fields)        write one journal line; answer with `written` or `not_written`
 
-    state      waits for                    then
-    STARTING   `start`                      IDLE
-    IDLE       a pass                       LABEL
-    LABEL      a label                      STEADY (or IDLE when time is up, or the button)
-    STEADY     the scale at rest            OPENING, that mass being the baseline
-    OPENING    the flap to leave shut       DROP
-    DROP       mass above the baseline      SETTLE (or LABEL when time is up)
-    SETTLE     rest                         WRITE in the band, LABEL too light, TAKE_OUT too heavy,
-                                            LABEL when it does not come to rest in time
-    WRITE      the line in flash            LABEL, with thanks
-    TAKE_OUT   the heavy thing to leave     LABEL (or IDLE when time is up)
-    CLOSED     every fault to end           IDLE
-
 Thanks are said only from `written`: in flash before thanks. Decisions use the difference of two
 resting masses around one drop, never an absolute mass.
 """
 
-from . import codes, scale, wire
-
-STARTING, IDLE, LABEL, STEADY, OPENING, DROP, SETTLE, WRITE, TAKE_OUT, CLOSED = (
-    "starting",
-    "idle",
-    "label",
-    "steady",
-    "opening",
-    "drop",
-    "settle",
-    "write",
-    "take_out",
-    "closed",
-)
-LABELS_REMEMBERED = 32
+from . import codes, rules, scale, wire
+from .deeds import GROWS_MS, NO_PASS, SETTLED_PERCENT, Deeds
+from .door import FAILED
+from .rules import CLOSED, COLLECT, DROP, IDLE, LABEL, NOBODY, SETTLE, STARTING, STEADY
+from .settings import NONE
 
 
-class Visit:
-    """One bin's visits, one after another. `state` and `deadline_ms` are for reading only."""
+class Visit(Deeds):
+    """One bin's visits, one after another. `state` and `deadline_ms` are for reading only.
 
-    def __init__(self, settings, label_key):
-        self._settings = settings
+    `label_key` makes codes of labels, `key_code` is the text on the technician's card,
+    `zero_counts` the calibrated zero of the scale (by default the settings').
+    """
+
+    def __init__(self, settings, label_key, key_code="", zero_counts=None):
+        super().__init__(settings, settings.zero_counts if zero_counts is None else zero_counts)
         self._label_key = label_key
-        self._labels = []  # codes that earned a thank-you here lately, oldest first
-        self.state = STARTING
-        self.deadline_ms = None
-        self._flap_open = False  # what we asked for
-        self._flap_deadline_ms = None
-        self._shut = True  # what the reed switch says
-        self._scale_state = scale.MISSING
-        self._mass_mg = 0
-        self._actions = []
-        self._message_ends_ms = None
-        self._outcome_from_ms = 0
-        self._outcome = ""  # key of a sentence that waits until the thanks have been read
-        self._outcome_arguments = (0, 0)
-        self._handle = ""
-        self._lines = []  # the n of each deposit of this visit
-        self._restless_label, self._restless_mg = "", 0
-        self._faults = []  # why the bin is closed, oldest first
-        self._forget_member()
+        self._key_code = key_code
 
     def wake_ms(self):
         """When `tick` is due at the latest, or None when nothing is waited for."""
-        waits = (
-            self.deadline_ms,
-            self._flap_deadline_ms,
-            self._message_ends_ms,
-            self._outcome_from_ms if self._outcome else None,
-        )
-        due = [ms for ms in waits if ms is not None]
-        return min(due) if due else None
+        due_ms = None
+        for ms in (self.deadline_ms, self.door.deadline_ms, self._speaker.wake_ms()):
+            if ms is not None and (due_ms is None or ms < due_ms):
+                due_ms = ms
+        return due_ms
 
     # -- events ---------------------------------------------------------------------------------
 
     def start(self, now_ms):
         """The bin is ready: say so. The flap is asked to be shut whatever it was before."""
         if self.state == STARTING:  # a fault may have come first
-            self._set_flap(now_ms, False)
-            self._reopen()
+            self.door.move(now_ms, False)
+            self._enter(now_ms, IDLE)
         return self._taken()
+
+    def reading(self, now_ms, raw):
+        """One reading of the scale, or None when there was none for too long."""
+        state = self.scale.add(now_ms, raw)
+        return self.weigh(now_ms, state, self.scale.mass_mg)
+
+    def weigh(self, now_ms, scale_state, mass_mg):
+        """What the scale makes of a reading (`reading` calls this)."""
+        self._at_rest = scale_state == scale.STABLE
+        if self._at_rest:
+            self._mended(now_ms, "scale")
+            self._rest(now_ms, mass_mg)
+        elif scale_state in scale.FAULTS:
+            if not self.state & (STARTING | COLLECT):
+                self._fault(now_ms, "scale", scale_state)
+        elif self.state == DROP and mass_mg is not None and self.container.level_mg is not None:
+            if mass_mg - self.container.level_mg >= self._settings.rise_mg:
+                self._event(now_ms, rules.RISES)
+        if not self._at_rest and self.container.anything():
+            paused_mg = self.scale.pause_mg()
+            if paused_mg is not None:
+                self.container.pause(now_ms, paused_mg)
+        return self._taken() if self._actions else ()
 
     def scan(self, now_ms, text, unix_s):
         """The scanner read `text`; `unix_s` is 0 while the time is not known."""
-        if self.state == CLOSED:
-            self._say("closed_" + self._faults[-1])
+        if self.state & (IDLE | LABEL):
+            self._speaker.asked()
+        if text.startswith("BB1."):
+            self._scan_pass(now_ms, text, unix_s)
+        elif self._key_code and text == self._key_code:
+            self._event(now_ms, rules.KEY)
+        elif self.state == CLOSED:
+            self._speaker.say("closed_" + self._faults[-1])
         elif self.state == IDLE:
-            if not self._try_pass(now_ms, text, unix_s) and not text.startswith("BB1."):
-                self._message(now_ms, "pass_first")
-        elif self.state == LABEL:
-            if not self._try_pass(now_ms, text, unix_s) and not text.startswith("BB1."):
-                self._try_label(now_ms, text)
-        return self._taken()
-
-    def weigh(self, now_ms, scale_state, mass_mg):
-        """A new reading of the scale, or (MISSING, None) when there was none for too long."""
-        self._scale_state = scale_state
-        if mass_mg is not None:
-            self._mass_mg = mass_mg
-        if scale_state in (scale.MISSING, scale.SATURATED):
-            if self.state != STARTING:
-                self._close(now_ms, "scale", scale_state)
-        elif mass_mg is not None:  # the first readings after a gap are no value yet
-            self._weigh_value(now_ms, scale_state == scale.STABLE)
+            self._event(now_ms, rules.SCANNED)
+        elif self.state == LABEL and not codes.is_label(text):
+            self._speaker.message(now_ms, "label_bad")
+        elif codes.is_label(text) and self._settings.label_policy != NONE:
+            self._scan_label(now_ms, text)
         return self._taken()
 
     def scanner(self, now_ms, found):
         """The scanner answers, or it does not."""
         if not found:
-            self._close(now_ms, "scanner", "no answer")
+            self._fault(now_ms, "scanner", "no answer")
         else:
-            self._mended("scanner")
+            self._mended(now_ms, "scanner")
         return self._taken()
 
     def flap(self, now_ms, shut):
         """The reed switch changed: `shut` is True or False."""
-        self._shut = shut
-        if shut != self._flap_open:
-            self._flap_deadline_ms = None
-        if self.state == OPENING and not shut:
-            self._drop_ends_ms = now_ms + self._settings.drop_ms
-            self._go(DROP, self._drop_ends_ms)
-            self._say("drop")
-        elif shut:
-            self._mended("flap")
+        self.door.reed(shut)
+        if shut:
+            self._open_since_deposit = False
+            self._mended(now_ms, "flap")
+        else:
+            self._event(now_ms, rules.OPENED)
         return self._taken()
 
     def button(self, now_ms):
-        """The button was pressed: the visitor is done."""
-        if self.state in (LABEL, STEADY, OPENING, DROP):
-            self._end(now_ms, "bye")
+        """The button was pressed."""
+        self._event(now_ms, rules.BUTTON)
         return self._taken()
 
-    def written(self, now_ms, n):
-        """The deposit's line n is in flash: now, and only now, thanks."""
-        if self.state == WRITE:
-            self._lines.append(n)
-            self._labels.append(self._label)
-            if len(self._labels) > LABELS_REMEMBERED:
-                del self._labels[0]
-            grams = self._grams
-            self._outcome_from_ms = now_ms + self._settings.thanks_ms
-            if len(self._lines) >= self._settings.visit_cartons:
-                self._end(now_ms, "thanks_end", (grams,))
-            else:
-                self._next_label(now_ms, "thanks", (grams,))
+    def written(self, now_ms, kind, n):
+        """Line n of this kind is in flash: now, and only now, thanks."""
+        if kind in ("deposit", "reuse") and self.state == rules.WRITE:
+            self._n = n
+            self._event(now_ms, rules.WRITTEN)
         return self._taken()
 
     def not_written(self, now_ms):
         """The line could not be made durable: no thanks, and no more visits until it can."""
-        self._close(now_ms, "journal", "")
+        self._fault(now_ms, "journal", "")
         return self._taken()
 
     def journal(self, now_ms, has_room):
         """Whether the journal takes all lines of one more visit; ask before somebody comes."""
         if has_room:
-            self._mended("journal")
-        elif self.state == IDLE and self._message_ends_ms is None:
-            self._close(now_ms, "journal", "")
+            self._mended(now_ms, "journal")
+        elif self.state == IDLE and self._speaker.quiet:
+            self._fault(now_ms, "journal", "")
         return self._taken()
 
     def outcome(self, now_ms, n, status, points, balance):
         """The points backend decided about line n; shown only to the person it belongs to."""
-        if n in self._lines and self.state in (LABEL, IDLE):
+        if n in self._earned and self.state & (LABEL | IDLE):
+            message = self.state == IDLE
             if status == "credited":
-                self._outcome, self._outcome_arguments = "credited", (points, balance)
+                self._speaker.after(now_ms, "credited", (points, balance), message)
             else:
-                self._outcome, self._outcome_arguments = "no_points", (0, 0)
-            if now_ms >= self._outcome_from_ms:
-                self._say_outcome(now_ms)
+                self._speaker.after(now_ms, "no_points", (), message)
         return self._taken()
 
     def tick(self, now_ms):
-        """Time has passed; call at the latest at `deadline_ms`."""
-        if self._flap_deadline_ms is not None and now_ms >= self._flap_deadline_ms:
-            self._flap_deadline_ms = None
-            self._close(now_ms, "flap", "open" if self._flap_open else "shut")
+        """Time has passed; call at the latest at `wake_ms()`."""
+        door = self.door.tick(now_ms)
+        if door == FAILED:
+            self._fault(now_ms, "flap", "open" if self.door.wanted_open else "shut")
+        elif door and not self.door.wanted_open and self.state != CLOSED:
+            self._speaker.message(now_ms, "flap_held")
         elif self.deadline_ms is not None and now_ms >= self.deadline_ms:
-            self._time_is_up(now_ms)
-        elif self._outcome and now_ms >= self._outcome_from_ms:
-            self._say_outcome(now_ms)
-        elif self._message_ends_ms is not None and now_ms >= self._message_ends_ms:
-            self._message_ends_ms = None
-            self._forget_member()
-            self._say("idle")
+            self.deadline_ms = None
+            self._event(now_ms, rules.TIME_UP)
+        elif self._speaker.tick(now_ms):
+            if self.state == IDLE:
+                self._forget_member()
+            self._prompt(now_ms)
         return self._taken()
 
     # -- pass and label -------------------------------------------------------------------------
 
-    def _try_pass(self, now_ms, text, unix_s):
-        """Begin a visit if `text` is a good pass; say why not if it is a poor one."""
+    def _scan_pass(self, now_ms, text, unix_s):
         found = codes.parse_pass(text)
-        if found is None:
-            if text.startswith("BB1."):
-                self._complain(now_ms, "pass_bad")
-            return False
-        handle, step = found
-        if not codes.pass_is_fresh(step, unix_s):
+        if self.state == CLOSED:
+            self._speaker.say("closed_" + self._faults[-1])
+        elif found is None:
+            self._complain(now_ms, "pass_bad")
+        elif not codes.pass_is_fresh(found[1], unix_s):
             self._complain(now_ms, "pass_old")
-            return False
-        if self.state == LABEL and handle == self._handle:
-            return True  # still held to the scanner: the visit goes on with the pass it has
-        self._forget_member()
-        self._handle, self._pass = handle, text
-        self._pass_ms = now_ms
-        self._visit_ends_ms = now_ms + self._settings.visit_ms
-        self._next_label(now_ms, "label")
-        return True
+        elif self.state == IDLE or found[0] != self._handle:
+            self._coming = (found[0], text, now_ms)
+            self._event(now_ms, rules.PASS)
 
-    def _try_label(self, now_ms, text):
-        if not codes.is_label(text):
-            self._say("label_bad")
-            return
+    def _complain(self, now_ms, key):
+        if self.state & (IDLE | LABEL):
+            self._speaker.message(now_ms, key)
+
+    def _scan_label(self, now_ms, text):
         label = wire.label_code(self._label_key, text)
         if label in self._labels:
-            self._say("label_seen")
-            return
-        self._label = label
-        self._go(STEADY, now_ms + self._settings.settle_ms)
-        self._say("opening")
-        self._weigh_before(now_ms)
+            if self.state == LABEL:
+                self._speaker.message(now_ms, "label_seen")
+        elif label != self._label:
+            self._coming_label = label
+            self._event(now_ms, rules.SCANNED)
 
     # -- mass -----------------------------------------------------------------------------------
 
-    def _weigh_value(self, now_ms, rest):
-        if self.state == DROP:
-            self._weigh_drop(now_ms)
-        elif not rest:
-            self._light_since_ms = 0  # every other state waits for rest
-        elif self.state == STEADY:
-            self._weigh_before(now_ms)
-        elif self.state == SETTLE:
-            self._judge(now_ms)
-        elif self.state == TAKE_OUT:
-            self._weigh_heavy(now_ms)
-        else:
-            self._mended("scale")
+    def _rest(self, now_ms, mass_mg):
+        """The scale rests: name what that means here, and let the table say what follows."""
+        state = self.state
+        nobody = bool(state & NOBODY)
+        box = self.container
+        kind = box.look(now_ms, mass_mg, self.scale.noise_mg, not nobody, self.door.shut)
+        if box.dip_mg is not None and box.dip_mg + self._settings.mass_min_mg <= mass_mg:
+            # A line's mass left, and something else came before the scale was at rest.
+            box.dip(now_ms)
+            if box.taken_back():
+                self._changed(now_ms, rules.LESS)
+            kind = box.look(now_ms, mass_mg, self.scale.noise_mg, not nobody, self.door.shut)
+        if state == STEADY:
+            self._event(now_ms, rules.RESTS)
+        elif kind == rules.NOTHING:
+            if nobody and self.door.shut:
+                self.scale.learn()
+            elif state & (SETTLE | rules.TAKE_OUT):
+                self._event(now_ms, rules.NOTHING)
+        elif box.held_ms >= self._must_hold_ms(state, kind):
+            if state == COLLECT:
+                self._emptying(now_ms, kind)
+            elif kind == rules.LIGHT or (kind != rules.LESS and state & rules.AT_ONCE):
+                self._event(now_ms, kind)
+            else:
+                self._changed(now_ms, kind)
 
-    def _weigh_before(self, now_ms):
-        if self._scale_state == scale.STABLE and self._shut:
-            # A carton that never came to rest lies in there: its label, scanned again, weighs it.
-            again = self._label == self._restless_label  # never "": a label was just scanned
-            self._baseline_mg = self._restless_mg if again else self._mass_mg
-            self._restless_label = ""
-            self._resting_mg = self._baseline_mg
-            self._resting_ms = now_ms
-            self._go(OPENING, None)
-            self._set_flap(now_ms, True)
+    def _must_hold_ms(self, state, kind):
+        """How long a change must rest before it counts."""
+        if state == COLLECT:
+            return 0 if self._finishing else self._settings.collect_rest_ms
+        if kind == rules.LIGHT:
+            return self._settings.light_ms
+        if kind != rules.LESS and state & rules.AT_ONCE:
+            return 0
+        return self._settings.stay_ms
 
-    def _weigh_drop(self, now_ms):
-        risen_mg = self._mass_mg - self._baseline_mg
-        if risen_mg >= self._settings.rise_mg:
-            self._rise_ms = now_ms
-            self._light_since_ms = 0
-            self._go(SETTLE, now_ms + self._settings.settle_ms)
-            self._say("weighing")
-            if self._scale_state == scale.STABLE:
-                self._judge(now_ms)
-        elif self._scale_state != scale.STABLE:
-            self._light_since_ms = 0
-        elif risen_mg >= self._settings.light_mg:
-            self._light(now_ms, risen_mg)
-        elif risen_mg > -self._settings.light_mg:
-            self._light_since_ms = 0
-            self._follow_drift(now_ms)
+    def _emptying(self, now_ms, kind):
+        if kind == rules.LESS and self.door.shut:
+            self._event(now_ms, rules.EMPTIED)
 
-    def _light(self, now_ms, risen_mg):
-        """Something light rests: a carton that a hand still holds, unless it goes on resting."""
-        if not self._light_since_ms:
-            self._light_since_ms = now_ms
-        elif now_ms - self._light_since_ms >= self._settings.light_ms:
-            self._refuse(now_ms, "too_light", risen_mg)
+    def _changed(self, now_ms, kind):
+        """Mass came or left for good: undo a line when it is that line's, else name it."""
+        since_ms = now_ms - self.container.held_ms
+        if self.state & NOBODY:
+            if since_ms - self._ended_ms > self._settings.withdraw_ms:
+                self.container.forget_all()
+        elif since_ms > self._others_until_ms:
+            self.container.forget_others()
+        self._undone = self.container.taken_back()
+        if not self._undone:
+            if self.state == LABEL and self._part_only(now_ms):
+                self._event(now_ms, rules.AGAIN)
+                return
+            self._undone = self.container.half_back()
+        if self._undone:
+            self._event(now_ms, rules.BACK)
+        elif self.state != LABEL or not self._restless_label:
+            self._event(now_ms, kind)
 
-    def _weigh_heavy(self, now_ms):
-        risen_mg = self._mass_mg - self._baseline_mg
-        if risen_mg < self._settings.mass_min_mg:
-            self._next_label(now_ms, "")
-        elif risen_mg <= self._settings.mass_max_mg:
-            self._judge(now_ms)  # a hand pressed, and what stays is a carton
-
-    def _follow_drift(self, now_ms):
-        """Move the baseline while a person gets the carton ready (tens of grams in minutes).
-
-        It lags by one to two periods of two rest windows. A baseline that took each new mean would
-        creep along with something light while that fills the window, and never see it.
+    def _part_only(self, now_ms):
+        """The last deposit was not the carton alone, or not all of it: a hand that pressed has
+        gone, or one that held it; only while a hand may still have been inside.
         """
-        if now_ms - self._resting_ms >= 2 * self._settings.rest_ms:
-            self._baseline_mg = self._resting_mg
-            self._resting_mg, self._resting_ms = self._mass_mg, now_ms
+        last, change_mg = self.container.last(), self.container.change_mg
+        if not self._open_since_deposit or last is None:
+            return False
+        stays_mg = last[1] + change_mg
+        if not self._settings.mass_min_mg <= stays_mg <= self._settings.mass_max_mg:
+            return False
+        if change_mg > 0:
+            return now_ms - self.container.held_ms - self._deposit_ms <= GROWS_MS
+        return -change_mg * 100 >= last[1] * SETTLED_PERCENT
 
-    def _judge(self, now_ms):
-        risen_mg = self._mass_mg - self._baseline_mg
-        if risen_mg < self._settings.light_mg:
-            self._go(DROP, self._drop_ends_ms)  # a touch, and nothing stayed
-            self._say("drop")
-        elif risen_mg < self._settings.mass_min_mg:
-            self._light(now_ms, risen_mg)
-        elif risen_mg > self._settings.mass_max_mg:
-            self._line_refused("too_heavy", risen_mg)
-            self._set_flap(now_ms, True)
-            self._go(TAKE_OUT, now_ms + self._settings.drop_ms)
-            self._say("too_heavy")
-        else:
-            self._grams = _to_g(risen_mg)
-            self._go(WRITE, None)
-            self._actions.append(
-                (
-                    "line",
-                    "deposit",
-                    (
-                        ("pass", self._pass),
-                        ("label", self._label),
-                        ("g", self._grams),
-                        ("ms", now_ms - self._rise_ms),
-                        ("age", now_ms - self._pass_ms),
-                    ),
-                )
-            )
+    # -- faults ---------------------------------------------------------------------------------
 
-    def _refuse(self, now_ms, why, risen_mg):
-        self._line_refused(why, risen_mg)
-        self._next_label(now_ms, why)
-
-    def _line_refused(self, why, risen_mg):
-        self._actions.append(("line", "refused", (("why", why), ("g", _to_g(risen_mg)))))
-
-    # -- changes of state -----------------------------------------------------------------------
-
-    def _time_is_up(self, now_ms):
-        if self.state == LABEL:
-            self._end(now_ms, "bye" if self._lines else "no_label")
-        elif self.state == STEADY:
-            self._next_label(now_ms, "not_steady")
-        elif self.state == DROP and self._flap_open:
-            # What falls in while the flap shuts is still weighed.
-            self._set_flap(now_ms, False)
-            self._go(DROP, now_ms + self._settings.flap_ms)
-        elif self.state == DROP:
-            self._next_label(now_ms, "nothing")
-        elif self.state == SETTLE:
-            self._restless_label, self._restless_mg = self._label, self._baseline_mg
-            self._refuse(now_ms, "unstable", max(0, self._mass_mg - self._baseline_mg))
-        elif self.state == TAKE_OUT:
-            self._end(now_ms, "not_taken")
-        elif self.state == CLOSED and self._shut:
-            self._mended("flap")  # it is where it belongs: let the next visit try it
-        elif self.state == CLOSED:
-            self._go(CLOSED, now_ms + self._settings.flap_retry_ms)
-            self._set_flap(now_ms, False)
-
-    def _next_label(self, now_ms, key, arguments=()):
-        """Shut the flap and wait for a label, at most until the visit itself ends."""
-        self._set_flap(now_ms, False)
-        self._label = ""
-        if now_ms >= self._visit_ends_ms:
-            self._end(now_ms, "thanks_end" if key == "thanks" else "bye", arguments)
-            return
-        self._go(LABEL, min(now_ms + self._settings.label_ms, self._visit_ends_ms))
-        self._say(key or "label", arguments)
-
-    def _end(self, now_ms, key, arguments=()):
-        self._set_flap(now_ms, False)
-        self._go(IDLE, None)
-        self._message(now_ms, key, arguments)
-
-    def _close(self, now_ms, what, detail):
+    def _fault(self, now_ms, what, detail):
         """Take the bin out of service: no thanks without evidence."""
         if what in self._faults:
             return
         self._faults.append(what)
-        self._forget_member()
-        retry_ms = self.deadline_ms if self.state == CLOSED else None
-        self._go(CLOSED, now_ms + self._settings.flap_retry_ms if what == "flap" else retry_ms)
-        self._say("closed_" + what)
-        if what != "flap" or self._flap_open:
-            self._set_flap(now_ms, False)
         if what != "journal":
-            self._actions.append(("line", "fault", (("what", what), ("detail", detail))))
+            self._line_bounded(now_ms, "fault", ("what", what), ("detail", detail))
+        self._event(now_ms, rules.FAULT)
 
-    def _mended(self, what):
+    def close(self, now_ms):
+        """The table's deed on a fault."""
+        what = self._faults[-1]
+        self._forget_member()
+        self._ended_ms = now_ms
+        self._speaker.say("closed_" + what)
+        if what != "flap" or self.door.wanted_open:
+            self.door.move(now_ms, False)
+
+    def try_flap(self, now_ms):
+        """The table's deed when a flap fault has lasted for a while."""
+        if self.door.shut:
+            self._mended(now_ms, "flap")  # it is where it belongs: let the next visit try it
+        elif "flap" in self._faults:
+            self.door.move(now_ms, False)
+            self.deadline_ms = now_ms + self._settings.flap_retry_ms
+
+    def _mended(self, now_ms, what):
         """A fault is gone; when it was the last one, the bin invites again."""
         if what not in self._faults:
             return
         self._faults.remove(what)
         if self._faults:
-            self._say("closed_" + self._faults[-1])
+            self._speaker.say("closed_" + self._faults[-1])
         else:
-            self._reopen()
+            self._event(now_ms, rules.MENDED)
 
-    def _reopen(self):
-        self._go(IDLE, None)
-        self._say("idle")
+    # -- the table at work ----------------------------------------------------------------------
 
-    def _set_flap(self, now_ms, is_open):
-        self._flap_open = is_open
-        self._actions.append(("flap", is_open))
-        moving = self._shut == is_open
-        self._flap_deadline_ms = now_ms + self._settings.flap_ms if moving else None
+    def _event(self, now_ms, event):
+        row = rules.find(self.state, event)
+        if row is None:
+            return
+        what, then = row
+        self._speaker.spoke = False
+        state = getattr(self, what)(now_ms) if what else None
+        if state is None:
+            state = then  # one state, or STAY and perhaps others
+        if not state & rules.STAY:
+            self._enter(now_ms, state)
 
-    def _go(self, state, deadline_ms):
+    def _enter(self, now_ms, state):
         self.state = state
-        self.deadline_ms = deadline_ms
+        name = rules.TIMES.get(state)
+        self.deadline_ms = now_ms + getattr(self._settings, name) if name else None
+        if state == DROP:
+            self.deadline_ms = self._drop_ends_ms
+        elif state == CLOSED and "flap" in self._faults:
+            self.deadline_ms = now_ms + self._settings.flap_retry_ms
+        if not self._speaker.spoke:
+            self._prompt(now_ms)
+        if state == LABEL:
+            self._await_label(now_ms)
+        elif state == STEADY and self._at_rest:
+            self._event(now_ms, rules.RESTS)
 
-    def _complain(self, now_ms, key):
-        """Say it; in IDLE the invitation comes back, in a visit the next step does."""
-        if self.state == IDLE:
-            self._message(now_ms, key)
-        else:
-            self._say(key)
+    def _await_label(self, now_ms):
+        """Shut the flap, or go on with who and what was scanned while the last carton settled."""
+        self._label = ""
+        self._label_ends(now_ms)
+        coming, self._next_pass = self._next_pass, NO_PASS
+        label, self._next_label = self._next_label, ""
+        if coming[0]:
+            self._coming = coming
+            self._event(now_ms, rules.PASS)
+        if label and label not in self._labels:
+            self._coming_label = label
+            self._event(now_ms, rules.SCANNED)
 
-    def _message(self, now_ms, key, arguments=()):
-        self._say(key, arguments)
-        self._message_ends_ms = now_ms + self._settings.message_ms
+    def _label_ends(self, now_ms):
+        if self.door.wanted_open:
+            self.door.move(now_ms, False)
+        self.deadline_ms = min(self.deadline_ms, max(now_ms + 1, self._visit_ends_ms))
 
-    def _say_outcome(self, now_ms):
-        key, self._outcome = self._outcome, ""
-        if self.state == IDLE:
-            self._message(now_ms, key, self._outcome_arguments)
-        elif self.state == LABEL:
-            self._say(key, self._outcome_arguments)
-
-    def _say(self, key, arguments=()):
-        self._message_ends_ms = None
-        self._actions.append(("say", key, arguments))
-
-    def _forget_member(self):
-        self._handle = self._pass = self._label = ""
-        self._pass_ms = self._rise_ms = self._visit_ends_ms = 0
-        self._baseline_mg = self._drop_ends_ms = 0
-        self._resting_mg = self._resting_ms = self._light_since_ms = 0
-        self._restless_label, self._restless_mg = "", 0
-        self._grams = 0
-        self._lines = []
-        self._outcome = ""
+    def _prompt(self, now_ms):
+        key = rules.PROMPTS.get(self.state)
+        if self.state == CLOSED:
+            self._speaker.say("closed_" + self._faults[-1])
+        elif key:
+            self._speaker.after(now_ms, key)
 
     def _taken(self):
-        actions, self._actions = self._actions, []
+        actions = tuple(self._actions)
+        del self._actions[:]
         return actions
-
-
-def _to_g(mass_mg):
-    return (mass_mg + 500) // 1000

@@ -193,3 +193,10 @@ def label_code(label_key, text):
 def mqtt_password(key):
     """The bin's password at the broker, derived from its key so that no second secret is kept."""
     return base64url(hmac_sha256(key, b"boxback/1/mqtt")[:16]).decode()
+
+
+def key_code(bin_id, key):
+    """The technician's code that begins and ends a collection: `BBC1.` and 16 symbols. A secret."""
+    digest = hmac_sha256(key, PREFIX + b"collect/" + bin_id.encode())
+    number = int.from_bytes(digest[:10], "big")
+    return "BBC1." + "".join(_SYMBOLS[number >> shift & 31] for shift in range(75, -1, -5))
