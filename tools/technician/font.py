@@ -20,7 +20,7 @@ MAGIC = b"BXF1"
 
 def characters() -> list[int]:
     """Code points that the font must hold: printable ASCII and all of the table of texts."""
-    said = {ord(c) for sentence in texts.SENTENCES.values() for row in sentence[:4] for c in row}
+    said = {ord(c) for key in texts.SENTENCES for row in texts.rows(key) for c in row}
     return sorted(said | set(range(0x20, 0x7F)))
 
 

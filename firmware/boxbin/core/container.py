@@ -70,9 +70,8 @@ class Container:
             kind = NOTHING
         if kind == NOTHING and change_mg >= light_mg:
             self._pay_back(mass_mg)
-        elif kind == NOTHING or change_mg < 0:
+        elif kind == NOTHING:
             self._follow(now_ms, visiting, shut)
-        if kind == NOTHING:
             self.dip_mg = None
         if kind != self.kind or abs(mass_mg - self._first_mg) > SAME_MG:
             self.kind = kind

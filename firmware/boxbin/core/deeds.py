@@ -37,7 +37,7 @@ class Deeds:
         self.deadline_ms = None
         self._faults = []  # why the bin is closed, oldest first
         self._lines_left, self._lines_ms = LINES_MAX, 0
-        self._ended_ms = self._others_until_ms = 0
+        self._ended_ms = self._others_until_ms = self._reuse_until_ms = 0
         self._coming, self._coming_label = NO_PASS, ""  # what was scanned just now
         self._forget_member()
 
@@ -65,6 +65,9 @@ class Deeds:
         self._visit_ends_ms = now_ms + self._settings.visit_ms
         self._others_until_ms = now_ms + self._settings.handover_ms
         self.container.begin_visit()
+        if now_ms < self._reuse_until_ms:
+            self._reuse_until_ms = 0
+            return self.offer_reuse(now_ms)
         self._speaker.after(now_ms, "label" if self._required() else "opening")
         return LABEL if self._required() else STEADY
 
@@ -208,6 +211,10 @@ class Deeds:
 
     # -- what the rules do: mass that leaves -------------------------------------------------------
 
+    def want_reuse(self, now_ms):
+        self._reuse_until_ms = now_ms + self._settings.message_ms
+        self._speaker.message(now_ms, "reuse_pass")
+
     def offer_reuse(self, now_ms):
         if self._earned:
             self._end(now_ms, "bye")
@@ -314,7 +321,7 @@ class Deeds:
 
     def _ended(self, now_ms):
         self._ended_ms = now_ms
-        if self.door.wanted_open:
+        if self.door.wanted_open or not self.door.shut:
             self.door.move(now_ms, False)
 
 

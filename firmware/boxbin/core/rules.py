@@ -45,13 +45,16 @@ WRITTEN = 32768  # line in flash
 TIME_UP = 65536  # time is up
 FAULT = 131072  # fault
 MENDED = 262144  # last fault ended
+STARTED = 524288  # parts found
 
 # -- (in these states, on this event, do this, then go there) ------------------------------------
 # "Go there" names several states when it depends. The comments are the words of firmware/VISIT.md;
 # they cost a bin nothing.
 RULES = (
-    # A visit begins (another's ends). Labels not required: open at once.
-    (IDLE | LABEL | REUSE, PASS, "begin", LABEL | STEADY),
+    # Invite.
+    (STARTING, STARTED, "", IDLE),
+    # A visit begins (another's ends). No label required: open at once. Button before: REUSE.
+    (IDLE | LABEL | REUSE, PASS, "begin", LABEL | STEADY | REUSE),
     # The next person's turn comes after this carton, or with a label.
     (STEADY | OPENING | DROP | SETTLE | WRITE | TAKE_OUT, PASS, "queue_pass", STAY),
     # Say that a pass comes first.
@@ -62,6 +65,8 @@ RULES = (
     (ARMED, SCANNED, "change_label", STAY | STEADY),
     # For the next carton.
     (SETTLE | WRITE | TAKE_OUT, SCANNED, "queue_label", STAY),
+    # To take a carton out: say that a pass comes first.
+    (IDLE, BUTTON, "want_reuse", STAY),
     # Who has given something is done; who has not may take a carton out to ship in it: open.
     (LABEL, BUTTON, "offer_reuse", REUSE | IDLE),
     # The person is done.

@@ -9,8 +9,8 @@ Each reading has one of three answers: a value (STABLE, with `mass_mg`), UNSTABL
     fast rest         all slots of `rest_ms` within a band and both halves at the same mean, so that
                       a slow slide is not taken for rest; the band widens with the noise that the
                       idle container showed (10 counts/g, a busy street), up to `rest_band_max_mg`
-    slow rest         in wind or vibration nothing is ever within a band: then the mean of blocks of
-                      BLOCK_MS decides, when it has stopped moving for 2.5 s (or 5 s, when rough),
+    slow rest         in wind or vibration nothing is ever within a band: then the mean of blocks
+                      (means.py) decides, when it has stopped moving for 2.5 s (or 5 s, when rough),
                       and the swing no longer dies away
     MISSING           no reading for MISSING_MS: a cable is off
     SATURATED         nothing but the ends of the range for RAIL_MS
@@ -21,6 +21,8 @@ Each reading has one of three answers: a value (STABLE, with `mass_mg`), UNSTABL
 A missing reading is no value: never the last one, never zero. The absolute mass drifts by kilograms
 over weeks, so users compare two resting masses that lie seconds apart.
 """
+
+from .means import Calm, Trimmed
 
 MISSING = "missing"
 SATURATED = "saturated"
@@ -40,12 +42,7 @@ ERRATIC_MS = 3_000  # for that long, jumps outweighing calm readings
 SLOT_MS = 80
 SLOTS_MIN = 4
 SLOTS_MAX = 64
-BLOCK_MS = 500
-BLOCKS = 5  # 2.5 s; twice as many for the rough case
 PAUSE_SLOTS = 4  # so many slots within the band are a pause, which is not yet rest
-CALM_MG = 6_000  # how closely the means of BLOCKS blocks must agree
-ROUGH_MG = 8_000  # or those of two times BLOCKS blocks
-SPREAD_MAX_MG = 200_000  # nothing that swings more than this is averaged
 
 _NOISE_SHARE = 32  # learning: one part in so many a reading, some 3 s at ten a second
 
@@ -63,9 +60,8 @@ class Scale:
         self._counts_per_kg = settings.counts_per_kg
         self._rest_ms = settings.rest_ms
         self._jump_counts = self._to_counts(ERRATIC_MG)
-        self._calm_counts = self._to_counts(CALM_MG)
-        self._rough_counts = self._to_counts(ROUGH_MG)
-        self._spread_max = self._to_counts(SPREAD_MAX_MG)
+        self._slot = Trimmed()
+        self._calm = Calm(self._to_counts)
         self._noise = None  # _NOISE_SHARE times the usual spread in counts
         self._widen(0)
         self._last_ms = self._rail_ms = None
@@ -73,16 +69,14 @@ class Scale:
         self._same_ms = 0
         self._erratic_ms, self._is_erratic = 0, False
         self._times_ms, self._slots = [], []
-        self._means, self._lows, self._highs = [], [], []
         self._clear()
         self.state = MISSING
 
     def _clear(self):
-        self._sum = self._count = self._pushed_ms = 0
-        for window in (self._times_ms, self._slots, self._means, self._lows, self._highs):
-            del window[:]
-        self._block_ms = None
-        self._calm = None
+        self._slot.count = self._pushed_ms = 0
+        del self._times_ms[:]
+        del self._slots[:]
+        self._calm.clear()
         self._spread = 0
         self.state = UNSTABLE
         self.mass_mg = None
@@ -174,25 +168,12 @@ class Scale:
     # -- rest -----------------------------------------------------------------------------------
 
     def _take(self, now_ms, raw):
-        if not self._count:
-            self._sum, self._count, self._least, self._most = raw, 1, raw, raw
-        else:
-            self._sum += raw
-            self._count += 1
-            if raw < self._least:
-                self._least = raw
-            elif raw > self._most:
-                self._most = raw
+        self._slot.add(raw)
         if now_ms - self._pushed_ms >= SLOT_MS:
-            count = self._count
-            if count >= 4:
-                self._push(now_ms, (self._sum - self._least - self._most) // (count - 2))
-            else:
-                self._push(now_ms, self._sum // count)
+            self._push(now_ms, self._slot.take())
         return self.state
 
     def _push(self, now_ms, counts):
-        self._sum = self._count = 0
         self._pushed_ms = now_ms
         times_ms, slots = self._times_ms, self._slots
         times_ms.append(now_ms)
@@ -202,16 +183,17 @@ class Scale:
         while len(slots) > SLOTS_MAX or (len(slots) > 2 and times_ms[1] <= oldest_ms):
             del times_ms[0]
             del slots[0]
-        self._to_block(now_ms, counts)
+        calm = self._calm
+        calm.add(now_ms, counts)
         rest = None
         if times_ms[0] <= oldest_ms and len(slots) >= SLOTS_MIN:
             rest = self._rest()
         if rest is not None:
             self.state = STABLE
             self.mass_mg = self._to_mg(rest)
-        elif self._calm is not None and abs(counts - self._calm) <= self._calm_spread:
+        elif calm.counts is not None and abs(counts - calm.counts) <= calm.spread:
             self.state = STABLE
-            self.mass_mg = self._to_mg(self._calm)
+            self.mass_mg = self._to_mg(calm.counts)
         else:
             self.state = UNSTABLE
             self.mass_mg = self._to_mg(counts)
@@ -225,9 +207,12 @@ class Scale:
             if slots is None:
                 return None
         half = len(slots) // 2
-        if abs(sum(slots[:half]) - sum(slots[-half:])) > self._level * half:
+        late = sum(slots[-half:])
+        slide = abs(sum(slots[:half]) - late)
+        if slide > self._level * half:
             return None
-        return sum(slots) // len(slots)
+        # The last of a slow settling: the later half is nearer to where it ends.
+        return late // half if 2 * slide > self._level * half else sum(slots) // len(slots)
 
     def _without_spike(self):
         """The window without the one slot that is off; None when it is more than that one."""
@@ -242,54 +227,6 @@ class Scale:
         at = slots.index(spike)
         self._spread = ordered[-2] - ordered[1]
         return slots[:at] + slots[at + 1 :]
-
-    def _to_block(self, now_ms, counts):
-        if self._block_ms is None:
-            self._block_ms = now_ms
-            self._block_sum = self._block_count = 0
-            self._low = self._high = counts
-        self._block_sum += counts
-        self._block_count += 1
-        if counts < self._low:
-            self._low = counts
-        elif counts > self._high:
-            self._high = counts
-        if now_ms - self._block_ms >= BLOCK_MS:
-            count = self._block_count
-            if count >= 4:
-                self._means.append((self._block_sum - self._low - self._high) // (count - 2))
-            else:
-                self._means.append(self._block_sum // count)
-            self._lows.append(self._low)
-            self._highs.append(self._high)
-            self._block_ms = None
-            self._judge_blocks()
-
-    def _judge_blocks(self):
-        means, lows, highs = self._means, self._lows, self._highs
-        if len(means) > 2 * BLOCKS:
-            del means[0]
-            del lows[0]
-            del highs[0]
-        self._calm = None
-        late = means[-BLOCKS:]
-        spread = max(highs[-BLOCKS:]) - min(lows[-BLOCKS:])
-        if len(late) < BLOCKS or spread > self._spread_max or self._dies_away():
-            return
-        if max(late) - min(late) <= self._calm_counts:
-            self._calm = sum(late) // BLOCKS
-        elif len(means) == 2 * BLOCKS and max(highs) - min(lows) <= self._spread_max:
-            early = sum(means[:BLOCKS])
-            if abs(early - sum(late)) <= self._rough_counts * BLOCKS:
-                self._calm = (early + sum(late)) // (2 * BLOCKS)
-        self._calm_spread = spread
-
-    def _dies_away(self):
-        """The swing of a carton that fell gets smaller; wind and traffic go on."""
-        lows, highs = self._lows, self._highs
-        early = highs[-BLOCKS] - lows[-BLOCKS] + highs[1 - BLOCKS] - lows[1 - BLOCKS]
-        late = highs[-1] - lows[-1] + highs[-2] - lows[-2]
-        return 2 * early > 3 * late + 2 * self._calm_counts
 
     def _widen(self, noise_counts):
         settings = self._settings

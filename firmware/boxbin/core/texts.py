@@ -54,6 +54,7 @@ SENTENCES = {
     "withdrawn": "纸箱已取出|感谢已收回|Carton taken out|thanks withdrawn|no|no",
     "put_back": "请放回纸箱||Something left,|put it back|no|no",
     "reuse": "取一个纸箱寄件|按键结束|Take a carton to|ship with it|your_turn|turn",
+    "reuse_pass": "取箱请先出示|会员码|To take one out,|show your pass|your_turn|turn",
     "reused": "{0}克，再次使用|谢谢！|{0}g goes out|again, thank you|thanks|thanks",
     "nothing_out": "没有取出纸箱|本次结束|Nothing taken,|visit ended|no|no",
     "collect": "收箱模式|完成后再扫钥匙|Collection: scan|key when done|wait|turn",

@@ -46,7 +46,7 @@ class Visit(Deeds):
         """The bin is ready: say so. The flap is asked to be shut whatever it was before."""
         if self.state == STARTING:  # a fault may have come first
             self.door.move(now_ms, False)
-            self._enter(now_ms, IDLE)
+            self._event(now_ms, rules.STARTED)
         return self._taken()
 
     def reading(self, now_ms, raw):
@@ -146,7 +146,9 @@ class Visit(Deeds):
     def tick(self, now_ms):
         """Time has passed; call at the latest at `wake_ms()`."""
         door = self.door.tick(now_ms)
-        if door == FAILED:
+        if door == FAILED and not self.door.wanted_open and self.state & rules.VISITING:
+            self.door.move(now_ms, False)  # somebody is there, and may be holding it
+        elif door == FAILED:
             self._fault(now_ms, "flap", "open" if self.door.wanted_open else "shut")
         elif door and not self.door.wanted_open and self.state != CLOSED:
             self._speaker.message(now_ms, "flap_held")
