@@ -23,8 +23,11 @@ HEAP = "192K"
 LIMIT_S = 60
 MICROPYTHON = Path(sys.executable).with_name("micropython")
 
+# The threshold is the bin's (firmware/main.py).
 _RUN = """
-import sys, {module} as tests
+import gc, sys
+gc.threshold(8 * 1024)
+import {module} as tests
 result = tests.{name}()
 if hasattr(result, "send"):
     import asyncio
