@@ -42,6 +42,7 @@ CLOCKS: Final = frozenset({"ntp", "rtc", "none"})
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford base32: no I, L, O, U."""
 BIN_NUMBER_MAX: Final = 32**4 - 1
+KEY_CODE_PREFIX: Final = "BBC1."
 _CHECK_MODULUS: Final = 37
 _SPACE: Final = 0x20
 _SIGNED_MIN_BYTES: Final = MAC_CHARS + len(" {}")
@@ -385,3 +386,13 @@ def label_hash(label_key: bytes, text: str) -> str:
 def mqtt_password(key: bytes) -> str:
     """22 characters: what a bin shows a broker that asks for a password."""
     return base64url(hmac.digest(key, f"{VERSION}/mqtt".encode(), "sha256")[:16])
+
+
+def key_code(bin_id: str, key: bytes) -> str:
+    """`BBC1.` and 16 Crockford characters: the technician's code that begins a collection.
+
+    A secret: whoever holds it to the scanner may empty the bin.
+    """
+    digest = hmac.digest(key, f"{VERSION}/collect/{bin_id}".encode(), "sha256")
+    number = int.from_bytes(digest[:10], "big")
+    return KEY_CODE_PREFIX + "".join(ALPHABET[number >> shift & 31] for shift in range(75, -1, -5))

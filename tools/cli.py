@@ -21,6 +21,8 @@ from gateway.points.config import PointsSettings
 from gateway.relay.cli import app as relay_app
 from tools.technician.cli import app as image_app
 from tools.virtual.cli import app as bin_app
+from tools.virtual.replay.cli import record, replay
+from tools.virtual.visits.cli import app as visits_app
 
 USAGE, FAILURE = 2, 1
 
@@ -141,6 +143,9 @@ app.add_typer(fleet_app, name="fleet")
 app.add_typer(relay_app, name="relay")
 app.add_typer(broker_app, name="broker")
 app.add_typer(bin_app, name="bin", help="Bins at hand: today the virtual one.")
+app.command()(replay)
+app.command()(record)
+app.add_typer(visits_app, name="visits")
 app.add_typer(image_app, name="image", help="What is written into a bin's flash.")
 
 

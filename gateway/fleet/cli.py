@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -25,7 +27,12 @@ from gateway.clihelp import (
 )
 
 if TYPE_CHECKING:
+    import segno
+
     from gateway.store.fleet import BinState
+
+QR_KINDS = (".svg", ".png")
+QR_SCALE = 8
 
 app = typer.Typer(name="fleet", no_args_is_help=True, help="Bins: issue them, see how they are.")
 
@@ -99,6 +106,58 @@ def list_bins(
             str(state.waiting),
         )
     Console().print(table)
+
+
+@app.command("key-code")
+def key_code(
+    bin_id: Annotated[str, typer.Argument(metavar="BIN", help="The bin, such as B-7K2QM.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Also draw it into this file: .svg or .png.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the code that a technician holds to a bin's scanner to empty it, and again afterwards.
+
+    It is derived from the bin's key and stays the same as long as that key.
+    """
+    import segno  # noqa: PLC0415
+
+    from gateway import wire  # noqa: PLC0415
+    from gateway.store import fleet  # noqa: PLC0415
+
+    if not wire.is_bin_id(bin_id):
+        fail(f"{bin_id!r} is no bin id such as B-7K2QM", USAGE)
+    if out is not None and out.suffix.lower() not in QR_KINDS:
+        fail(f"--out {out}: the name must end in {' or '.join(QR_KINDS)}", USAGE)
+    settings = settings_or_exit(config)
+    with reading_or_exit(settings) as connection:
+        found = fleet.find_bin(connection, bin_id) if connection else None
+    if found is None:
+        fail(
+            f"no bin {bin_id} in {settings.database_path.parent}: "
+            f"boxback fleet list shows those there are{elsewhere(config)}"
+        )
+    code = wire.key_code(found.bin, found.key)
+    qr = segno.make(code, micro=False)
+    if out is not None:
+        _save(qr, out)
+    if as_json:
+        typer.echo(json.dumps({"bin": bin_id, "key_code": code, "secret": True}))
+        return
+    qr.terminal(compact=True)
+    typer.echo(f"{bin_id}  {code}")
+    typer.echo("Keep it secret: whoever holds this code can empty the bin.", err=True)
+
+
+def _save(qr: segno.QRCode, path: Path) -> None:
+    """Draw into a file that only its owner may read."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            path.chmod(0o600)  # it may have been there before
+            qr.save(file, kind=path.suffix[1:].lower(), scale=QR_SCALE, border=4)
+    except OSError as error:
+        fail(f"--out {path}: {error.strerror}")
 
 
 def _as_json(state: BinState, reached: dict[tuple[str, str], int]) -> dict[str, object]:

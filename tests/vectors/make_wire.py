@@ -26,6 +26,7 @@ ABOUT = [
     "journal: a payload and what each of its lines is: ok with e, n, t, c, k, or refused with a reason.",
     "odd: identity and MAC are right and the rest is not version 1: kept, its kind is empty.",
     "receipts, outcomes: json is the exact body, text the signed payload.",
+    "key_codes: the technician's code of a bin, which begins and ends a collection.",
 ]
 
 
@@ -41,6 +42,13 @@ def mac(bin_id: str, key: bytes, leaf: str, body: bytes) -> str:
 def signed(body: str | bytes, leaf: str = "journal", bin_id: str = BIN, key: bytes = KEY) -> bytes:
     raw = body.encode() if isinstance(body, str) else body
     return mac(bin_id, key, leaf, raw).encode() + b" " + raw
+
+
+def key_code(bin_id: str, key: bytes) -> str:
+    digest = hmac.new(key, b"boxback/1/collect/" + bin_id.encode(), hashlib.sha256).digest()
+    usual = base64.b32encode(digest[:10]).decode()  # RFC 4648; Crockford has other symbols
+    rfc, crockford = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return "BBC1." + usual.translate(str.maketrans(rfc, crockford))
 
 
 def line_json(n: int, kind: str = "boot", data: str = '{"fw":"0.1.0","cause":"power"}') -> str:
@@ -317,6 +325,15 @@ def main() -> None:
                 "password": b64(hmac.new(k, b"boxback/1/mqtt", hashlib.sha256).digest()[:16]),
             }
             for k in (KEY, OTHER_KEY)
+        ],
+        "key_codes": [
+            {"bin": b, "key": k.hex(), "code": key_code(b, k)}
+            for b, k in (
+                (BIN, KEY),
+                (BIN, OTHER_KEY),
+                (OTHER_BIN, OTHER_KEY),
+                (OTHER_BIN, bytes(32)),
+            )
         ],
     }
     target = Path(__file__).with_name("wire.json")

@@ -1,4 +1,4 @@
-"""`boxback bin virtual`: one virtual bin with its page."""
+"""`boxback bin`: one virtual bin with its page, and what a technician does to any."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from tools.technician.calibrate import calibrate
 from tools.virtual.identity import Identity, IdentityError, load_identity
 from tools.virtual.page.serve import PageServer
 from tools.virtual.page.server import create_app
@@ -21,10 +22,7 @@ DEFAULT_PORT = 8080
 PACE_MS = 100
 MAX_SPEED = 1000
 
-
-@app.callback()
-def group() -> None:
-    """Keeps `virtual` a command of its own while it is the only one."""
+app.command()(calibrate)
 
 
 @app.command()

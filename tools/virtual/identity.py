@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import wire
+
 BIN_PATTERN = re.compile(r"^B-[0-9A-HJKMNP-TV-Z]{5}$")
 KEY_BYTES = 32
 SSID = "boxback-virtual"
@@ -45,6 +47,10 @@ class Identity:
     def unique_id(self) -> str:
         """Six bytes in hex that stand for the chip's own number: local, never multicast."""
         return "02" + hashlib.sha256(self.bin.encode()).hexdigest()[:10]
+
+    def key_code(self) -> str:
+        """The technician's code that begins and ends a collection. A secret."""
+        return wire.key_code(self.bin, self.key)
 
     def nvs(self, ntp_host: str, ntp_port: int) -> dict[str, int | bytes]:
         """What the NVS namespace `boxback` holds for this bin."""

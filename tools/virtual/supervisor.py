@@ -153,13 +153,47 @@ class VirtualBin:
 
     def drop(self, mass_g: float) -> int:
         """Put a carton in; returns its number. Raises Refused when the flap is shut."""
+        return self.drop_together(mass_g)[0]
+
+    def drop_together(self, *masses_g: float) -> list[int]:
+        """Put several cartons in at the same instant; returns their numbers. Raises Refused."""
         with self._world() as world:
-            return world.drop(mass_g)
+            return world.hands.drop(*masses_g)
 
     def take_out(self, number: int | None = None) -> float:
-        """Take a carton (the last one when None) out again; returns grams."""
+        """Take a carton (the last one when None) out through the open flap; returns grams."""
         with self._world() as world:
-            return world.take_out(number)
+            return world.hands.take_out(number)
+
+    def lower_on_string(self, mass_g: float) -> int:
+        """Lower a carton on a string, slowly, through the open flap; returns its number."""
+        with self._world() as world:
+            return world.hands.lower(mass_g)
+
+    def pull_string(self) -> float:
+        """Pull the last carton on a string out, also through a shut flap; returns grams."""
+        with self._world() as world:
+            return world.hands.pull()
+
+    def press(self, mass_g: float, *, steady: bool = False) -> None:
+        """Press a hand on the container through the open flap until let_go()."""
+        with self._world() as world:
+            world.hands.press(mass_g, steady=steady)
+
+    def lift(self, mass_g: float, *, steady: bool = False) -> None:
+        """Lift the container quietly, by that much of its weight, until let_go()."""
+        with self._world() as world:
+            world.hands.lift(mass_g, steady=steady)
+
+    def let_go(self) -> None:
+        """End press() or lift()."""
+        with self._world() as world:
+            world.hands.let_go()
+
+    def empty(self) -> int:
+        """The operator takes everything out from behind; returns how many cartons that were."""
+        with self._world() as world:
+            return world.hands.empty()
 
     def press_button(self, hold_ms: int = 150) -> None:
         """Press the button and let go."""
@@ -177,7 +211,7 @@ class VirtualBin:
             world.scale.shake(hold_ms)
 
     def push(self, mass_g: float, hold_ms: int = 1000) -> None:
-        """Press a hand on the container."""
+        """Press a steady hand on the container for a while, whatever the flap does."""
         with self._world() as world:
             world.scale.push(mass_g, hold_ms)
 

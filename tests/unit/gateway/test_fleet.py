@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import typer
+import zxingcpp
+from PIL import Image
 from typer.testing import CliRunner
 
 from gateway import wire
@@ -170,6 +172,43 @@ def test_fleet_list_tells_what_is_at_the_bin_only(
     assert row_text.split()[-3:] == ["-" if at_the_bin is None else str(at_the_bin), "6", "0"]
     assert "S-DEMO" in row_text
     assert "d ago" in row_text
+
+
+def test_the_key_code_is_shown_with_a_warning_and_drawn(
+    store: Store, config: str, tmp_path: Path
+) -> None:
+    made = add_bin(store, BrokerSettings(), station="S-DEMO", name="x")
+    code = wire.key_code(made.bin, made.key)
+    shown = RUNNER.invoke(fleet_cli.app, ["key-code", made.bin, "-c", config])
+    assert shown.exit_code == 0, shown.output
+    assert code in shown.stdout
+    assert len(shown.stdout.splitlines()) > 10, "and its picture"
+    assert "can empty the bin" in shown.stderr
+    for name in ("code.png", "code.SVG"):
+        out = tmp_path / name
+        told = RUNNER.invoke(
+            fleet_cli.app, ["key-code", made.bin, "--json", "--out", str(out), "-c", config]
+        )
+        assert json.loads(told.stdout)["key_code"] == code
+        assert out.stat().st_mode & 0o777 == 0o600
+    assert [r.text for r in zxingcpp.read_barcodes(Image.open(tmp_path / "code.png"))] == [code]
+    assert "<svg" in (tmp_path / "code.SVG").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "said"),
+    [
+        (["B-7K2QA"], 2, "no bin id"),
+        (["B-00000"], 1, "boxback fleet list"),
+        (["B-00000", "--out", "code.pdf"], 2, "must end in .svg or .png"),
+    ],
+)
+def test_a_key_code_that_cannot_be_given(
+    config: str, words: list[str], exit_code: int, said: str
+) -> None:
+    done = RUNNER.invoke(fleet_cli.app, ["key-code", *words, "-c", config])
+    assert done.exit_code == exit_code
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,14 @@ def test_labels_and_passwords() -> None:
         assert wire.mqtt_password(bytes.fromhex(case["key"])) == case["password"]
 
 
+def test_key_codes() -> None:
+    for case in VECTORS["key_codes"]:
+        code = wire.key_code(case["bin"], bytes.fromhex(case["key"]))
+        assert code == case["code"]
+        assert len(code) == len("BBC1.") + 16
+    assert len({case["code"] for case in VECTORS["key_codes"]}) == len(VECTORS["key_codes"])
+
+
 @given(st.integers(0, wire.BIN_NUMBER_MAX))
 def test_an_issued_id_is_right_and_one_wrong_symbol_is_noticed(number: int) -> None:
     issued = wire.bin_id_of(number)

@@ -10,11 +10,12 @@ import httpx
 import pytest
 from PIL import Image
 
+from gateway import wire
 from tests.support.virtual import scripted
 from tools.virtual.page.serve import PageServer
 from tools.virtual.page.server import create_app
 from tools.virtual.page.snapshot import lamp_word, step
-from tools.virtual.world.camera import MAX_IMAGE_BYTES, qr_png
+from tools.virtual.world.camera import MAX_IMAGE_BYTES, decode, qr_png
 
 MAIN = """
 import machine, time
@@ -51,7 +52,16 @@ def test_the_page_and_its_parts_are_there(client):
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
     assert "frame-src 'self' http://127.0.0.1:8081;" in policy
-    for name in ("main.js", "bin.js", "scan.js", "hands.js", "words.js", "phone.js", "say.js"):
+    for name in (
+        "main.js",
+        "bin.js",
+        "scan.js",
+        "hands.js",
+        "words.js",
+        "phone.js",
+        "say.js",
+        "tricks.js",
+    ):
         assert client.get(f"/static/{name}").status_code == 200
     assert "http" not in page.text.replace("http-equiv", "")
 
@@ -79,6 +89,43 @@ def test_carton_refused_then_put_in_and_taken_out(client, bin_):
     assert client.post("/api/take", json={}).json()["code"] == "empty"
     assert client.post("/api/drop", json={"mass_g": -1}).status_code == 422
     assert client.post("/api/empty").json() == {"cartons": 0}
+
+
+def test_tricks(client, bin_):
+    assert client.post("/api/lower", json={"mass_g": 300}).json()["code"] == "flap_shut"
+    assert client.post("/api/press", json={"mass_g": 300}).json()["code"] == "flap_shut_hand"
+    client.post("/api/button")
+    bin_.wait_for(lambda: bin_.flap() == "open", 20)
+    n = client.post("/api/lower", json={"mass_g": 300}).json()["n"]
+    assert len(client.post("/api/two", json={"mass_g": 150}).json()["n"]) == 2
+    state = client.get("/api/state").json()
+    assert [(c["g"], c["string"]) for c in state["cartons"]] == [
+        (300, True),
+        (150, False),
+        (150, False),
+    ]
+    assert client.post("/api/pull").json() == {"g": 300}
+    assert n not in [c["n"] for c in client.get("/api/state").json()["cartons"]]
+    assert client.post("/api/pull").json()["code"] == "no_string"
+    hand = {"mass_g": 400, "steady": True}
+    assert client.post("/api/press", json=hand).json() == {"hand": "press"}
+    assert client.get("/api/state").json()["hand"] == "press"
+    assert client.post("/api/lift", json=hand).json()["code"] == "hand"
+    assert client.post("/api/let-go").json() == {"hand": ""}
+    assert client.post("/api/lift", json=hand).json() == {"hand": "lift"}
+    client.post("/api/let-go")
+    assert client.get("/api/state").json()["hand"] == ""
+    assert client.post("/api/lift", json={"mass_g": 0}).status_code == 422
+
+
+def test_the_key_code_is_that_of_this_bin(client, bin_):
+    picture = client.get("/api/key.png")
+    code = wire.key_code("B-7K2QM", bytes(range(32)))
+    assert decode(picture.content) == [code.encode()]
+    assert code == bin_.identity.key_code()
+    assert picture.headers["cache-control"] == "no-store"
+    for address in ("/", "/api/config", "/api/state", "/api/engineer"):
+        assert code not in client.get(address).text
 
 
 def test_pictures(client):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import itertools
 import statistics
+from collections.abc import Callable
 
 import pytest
 from PIL import Image, ImageDraw
@@ -12,9 +15,10 @@ from tests.support.virtual import run_to_end, scripted
 from tools.virtual.wire import DOWN_HEADER, LinkError, UpReader, down
 from tools.virtual.world.camera import MAX_IMAGE_BYTES, PictureError, decode, qr_png
 from tools.virtual.world.flap import TRAVEL_US, Flap
+from tools.virtual.world.hands import MAX_CARTONS, Refused
 from tools.virtual.world.kernel import Kernel
 from tools.virtual.world.scale import Scale, ScaleModel
-from tools.virtual.world.world import MAX_CARTONS, Refused, World
+from tools.virtual.world.world import World
 
 
 def readings(model: ScaleModel, seed: int = 1, *, loads: tuple[tuple[int, float], ...] = ()):
@@ -54,6 +58,69 @@ def test_drift():
     assert 19 < got[-1][1] < 21
 
 
+def course(do: Callable[[Scale], object], until_us: int = 20_000_000, **model: float):
+    """Grams by seconds of an empty scale to which `do` happens at 5 s; without noise."""
+    kernel = Kernel()
+    scale_model = ScaleModel(**({"noise_g": 0.0} | model))
+    out: list[tuple[float, float]] = []
+
+    def deliver(counts: int) -> None:
+        grams = (counts - scale_model.zero_counts) / scale_model.counts_per_g
+        out.append((kernel.now_us / 1e6, grams))
+
+    scale = Scale(kernel, 1, deliver, scale_model)
+    scale.power(on=True)
+    kernel.at(5_000_000, lambda: do(scale))
+    kernel.run_to(until_us)
+    return out
+
+
+def test_a_carton_on_a_string_comes_slowly_and_does_not_swing():
+    def do(scale: Scale) -> None:
+        number = scale.put(300, slow_ms=1000)
+        scale._kernel.after(5_000_000, lambda: scale.lift(number))
+
+    got = course(do)
+    down = [g for t, g in got if 5 <= t <= 6.05]
+    up = [g for t, g in got if 10 <= t <= 11.05]
+    assert down == sorted(down)
+    assert up == sorted(up, reverse=True)
+    assert 100 < down[5] < 200, "half of it after half the time"
+    assert max(g for _, g in got) < 300.1
+    assert max(abs(g - 300) for t, g in got if 6.1 < t < 10) < 0.1
+    assert max(abs(g) for t, g in got if t > 11.1) < 0.1
+
+
+def test_a_hand_trembles_and_wanders_and_an_iron_one_does_not():
+    hand = [g for t, g in course(lambda s: s.press(400)) if t > 7]
+    iron = [g for t, g in course(lambda s: s.press(400, steady=True)) if t > 7]
+    assert 380 < statistics.mean(hand) < 420
+    assert 8 < statistics.stdev(hand) < 40
+    assert max(abs(b - a) for a, b in itertools.pairwise(hand)) > 8, "tremor"
+    assert max(iron) - min(iron) < 0.5
+    lifted = course(lambda s: s.press(-250, 600, steady=True))
+    assert min(g for t, g in lifted if t > 1) > -251, "quietly: no swing"
+    assert lifted[-1][1] == pytest.approx(-250, abs=0.5)
+
+
+def test_faults_of_the_street():
+    assert max(abs(g) for _, g in course(lambda _: None)[5:]) < 0.1
+    shaken = [g for _, g in course(lambda _: None, vibration_g=15.0)[5:]]
+    assert 10 < max(shaken) < 16
+    assert abs(statistics.mean(shaken)) < 3
+    spiked = [g for _, g in course(lambda _: None, spikes_per_min=60.0)[5:]]
+    wrong = [g for g in spiked if abs(g) > 1]
+    assert 8 < len(wrong) < 40
+    assert {round(abs(g)) for g in wrong} == {5000}
+
+    def warm(scale: Scale) -> None:
+        scale.model = dataclasses.replace(scale.model, drift_g_per_min=60)
+
+    drifting = course(warm)
+    assert abs(dict(drifting)[5.0]) < 0.2
+    assert drifting[-1][1] == pytest.approx(15, abs=0.5), "a gram a second from then on"
+
+
 def make_flap():
     kernel = Kernel()
     reeds: list[tuple[int, int]] = []
@@ -90,26 +157,85 @@ def test_a_jammed_flap_and_a_lost_signal_stay_where_they_are():
     assert flap.reed() == 1
 
 
-def test_cartons_go_in_only_through_an_open_flap():
+def open_world() -> World:
     world = World()
     world.power_on()
-    with pytest.raises(Refused, match="the flap is shut"):
-        world.drop(300)
     world.flap.pwm(50, 2_000_000)
     world.kernel.run_to(1_000_000)
-    first = world.drop(300)
-    world.drop(150)
-    assert world.scale.mass_g() == 450
-    assert world.take_out(first) == 300
-    assert world.take_out() == 150
-    with pytest.raises(Refused, match="empty"):
-        world.take_out()
-    with pytest.raises(Refused, match="weighs"):
-        world.drop(0)
-    for _ in range(MAX_CARTONS):
-        world.drop(1)
-    with pytest.raises(Refused, match="no more fit"):
-        world.drop(1)
+    return world
+
+
+def shut(world: World) -> None:
+    world.flap.pwm(50, 1_000_000)
+    world.kernel.run_to(world.kernel.now_us + 1_000_000)
+    assert world.flap.word() == "shut"
+
+
+def refused(what: Callable[[], object]) -> str:
+    with pytest.raises(Refused) as caught:
+        what()
+    return caught.value.code
+
+
+def test_cartons_go_in_and_out_only_through_an_open_flap():
+    world = World()
+    world.power_on()
+    assert refused(lambda: world.hands.drop(300)) == "flap_shut"
+    assert refused(lambda: world.hands.lower(300)) == "flap_shut"
+    world.flap.pwm(50, 2_000_000)
+    world.kernel.run_to(1_000_000)
+    hands = world.hands
+    (first,) = hands.drop(300)
+    assert len(hands.drop(150, 200)) == 2
+    assert world.scale.mass_g() == 650
+    assert hands.take_out(first) == 300
+    assert hands.take_out() == 200
+    assert refused(lambda: hands.take_out(first)) == "unknown"
+    shut(world)
+    assert refused(hands.take_out) == "flap_shut_out"
+    assert hands.empty() == 1, "the operator opens it from behind"
+    assert world.scale.mass_g() == 0
+    assert refused(hands.take_out) == "empty"
+
+
+def test_what_no_carton_weighs_and_how_many_fit():
+    world = open_world()
+    for bad in ((0,), (-1,), (60_001,), (300, 0)):
+        assert refused(lambda bad=bad: world.hands.drop(*bad)) == "mass"
+    world.hands.drop(*[1] * MAX_CARTONS)
+    assert refused(lambda: world.hands.drop(1)) == "full"
+    assert len(world.hands.cartons) == MAX_CARTONS
+
+
+def test_a_string_goes_through_the_gap_of_a_shut_flap():
+    world = open_world()
+    hands = world.hands
+    hands.lower(300)
+    hands.drop(150)
+    shut(world)
+    assert hands.pull() == 300, "the one that hangs on a string"
+    assert refused(hands.pull) == "no_string"
+    assert world.scale.mass_g() == 150
+    assert list(hands.cartons.values()) == [150]
+
+
+def test_a_hand_presses_until_it_lets_go_or_the_flap_shuts():
+    world = open_world()
+    hands = world.hands
+    hands.press(400)
+    assert hands.hand == "press"
+    assert refused(lambda: hands.lift(100)) == "hand"
+    hands.let_go()
+    hands.let_go()
+    assert (hands.hand, world.scale.mass_g()) == ("", 0)
+    hands.press(400)
+    shut(world)
+    assert (hands.hand, world.scale.mass_g()) == ("", 0)
+    assert refused(lambda: hands.press(400)) == "flap_shut_hand"
+    hands.lift(250)  # from below
+    assert world.scale.mass_g() == -250
+    hands.let_go()
+    assert world.scale.mass_g() == 0
 
 
 def test_the_button_bounces_and_interrupts(tmp_path):

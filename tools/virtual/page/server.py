@@ -15,10 +15,12 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Stre
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
+from tools.virtual.page.record import add_record
 from tools.virtual.page.snapshot import engineer, snapshot
+from tools.virtual.page.tricks import add_tricks
 from tools.virtual.supervisor import VirtualBin
 from tools.virtual.world.camera import MAX_IMAGE_BYTES, PictureError, decode, qr_png
-from tools.virtual.world.world import MAX_CARTON_G, Refused
+from tools.virtual.world.hands import MAX_CARTON_G, Refused
 
 STATIC = Path(__file__).parent / "static"
 LOOK_S = 0.15
@@ -69,8 +71,10 @@ def create_app(
     _eyes(app, virtual_bin, phone_url, with_phone=enrol is not None)
     _scanner(app, virtual_bin)
     _hands(app, virtual_bin)
+    add_tricks(app, virtual_bin)
     _mains(app, virtual_bin)
     _phone(app, enrol)
+    add_record(app, virtual_bin)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 
@@ -223,8 +227,7 @@ def _hands(app: FastAPI, virtual_bin: VirtualBin) -> None:
 
     @app.post("/api/empty")
     async def empty() -> dict[str, int]:
-        with virtual_bin.world() as world:
-            return {"cartons": world.empty()}
+        return {"cartons": virtual_bin.empty()}
 
     @app.post("/api/button")
     async def button() -> dict[str, bool]:

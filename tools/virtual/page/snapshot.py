@@ -73,7 +73,11 @@ def snapshot(virtual_bin: VirtualBin) -> dict[str, Any]:
             "buzzer_hz": world.buzzer_hz(),
             "mass_g": round(scale.mass_g(), 1),
             "reading_g": None if reading is None else round(reading, 1),
-            "cartons": [{"n": n, "g": g} for n, g in world.cartons.items()],
+            "cartons": [
+                {"n": n, "g": g, "string": n in world.hands.strings}
+                for n, g in world.hands.cartons.items()
+            ],
+            "hand": world.hands.hand,
             "wifi": {"on": world.access_point.on, "joined": world.access_point.status == GOT_IP},
             "clock": round(world.kernel.now_us / 1e6, 1),
         }

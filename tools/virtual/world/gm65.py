@@ -35,9 +35,17 @@ def crc(data: bytes) -> bytes:
 
 
 class Gm65:
-    """`transmit` gets bytes as the board's UART receives them, already at their time."""
+    """`transmit` gets bytes as the board's UART receives them, already at their time.
 
-    def __init__(self, kernel: Kernel, transmit: Callable[[bytes], None]) -> None:
+    `heard` gets each text that was read aloud, when its last byte has arrived.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        transmit: Callable[[bytes], None],
+        heard: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
         self.connected = True
         self.quirky = False  # some units end every reply in 33 31
         self.chunk_bytes = CHUNK_BYTES
@@ -45,6 +53,7 @@ class Gm65:
         self.sent: list[bytes] = []  # what it has read aloud, newest last, for tests and the page
         self._kernel = kernel
         self._transmit = transmit
+        self._heard = heard
         self._saved = dict(DEFAULTS)
         self._registers = dict(DEFAULTS)
         self._frame = bytearray()
@@ -206,6 +215,7 @@ class Gm65:
         if self._registers.get(OUTPUT, 0) & 3 == 0:  # 1 and 3 speak over USB, which nobody hears
             tail = TAILS[self._registers.get(TAIL, 0) >> 5 & 3]
             self._send(text + tail, 0)
+            self._kernel.at(self._line_out_us, lambda: self._heard(text))
 
     def _same_code_waits(self, text: bytes) -> bool:
         setting = self._registers.get(SAME_CODE, 0)

@@ -1,6 +1,6 @@
-"""Everything around the board, in one place: parts wired to pins, and people's hands.
+"""Everything around the board, in one place: parts wired to pins, and what people do to them.
 
-Longer than most files because it is the wiring itself; each part has a file of its own.
+Each part has a file of its own; what hands do at the container is in hands.py.
 """
 
 from __future__ import annotations
@@ -17,24 +17,17 @@ from tools.virtual.wire import Event, Record
 from tools.virtual.world.display import Ssd1306
 from tools.virtual.world.flap import Flap
 from tools.virtual.world.gm65 import HOLD_US, Gm65
+from tools.virtual.world.hands import Hands, Refused
 from tools.virtual.world.kernel import Kernel, Pending
 from tools.virtual.world.scale import Scale, ScaleModel
 from tools.virtual.world.wifi import AccessPoint
+
+__all__ = ["Refused", "World"]
 
 LOG_EVENTS = 20_000
 NOTES = 200
 PRESS_MS = 150
 BOUNCE_US = (0, 900, 1700)  # a real button touches several times
-MAX_CARTON_G = 60_000
-MAX_CARTONS = 500
-
-
-class Refused(Exception):
-    """What a person tried cannot be done now; says why in one sentence."""
-
-    def __init__(self, code: str, why: str) -> None:
-        super().__init__(why)
-        self.code = code
 
 
 @dataclass
@@ -69,14 +62,16 @@ class World:
         self.outbox: list[tuple[int, bytes]] = []
         self.log: deque[tuple[int, str]] = deque(maxlen=LOG_EVENTS)
         self.notes: deque[str] = deque(maxlen=NOTES)
+        # Told what the board's inputs get, under the names of a trace: w, scan, flap, button.
+        self.listeners: list[Callable[[str, int | str | bool], None]] = []
         self.board = Board()
         self.powered = False
         self.display = Ssd1306()
         self.scale = Scale(self.kernel, seed, self._sample, model or ScaleModel())
-        self.scanner = Gm65(self.kernel, self._scanner_bytes)
+        self.scanner = Gm65(self.kernel, self._scanner_bytes, self._scanner_text)
         self.flap = Flap(self.kernel, board.FLAP_SHUT_US, board.FLAP_OPEN_US, self._reed)
         self.access_point = AccessPoint(self.kernel, ssid, wifi_key, self._wifi)
-        self.cartons: dict[int, float] = {}
+        self.hands = Hands(self.scale, self.flap, self.say)
         self.button_level = 1
         self._on_wdt = on_wdt
         self._wdt: Pending | None = None
@@ -227,7 +222,13 @@ class World:
         if self.powered:
             self.outbox.append((kind, body))
 
+    def _tell(self, what: str, value: int | str | bool) -> None:
+        if self.powered:
+            for listener in self.listeners:
+                listener(what, value)
+
     def _sample(self, counts: int) -> None:
+        self._tell("w", counts)
         self._emit(Event.SAMPLE, struct.pack("<i", counts))
 
     def _scanner_bytes(self, data: bytes) -> None:
@@ -235,8 +236,14 @@ class World:
             data = bytes(byte ^ 0xE7 for byte in data)  # framing errors make nonsense of it
         self._emit(Event.RX, bytes([board.SCANNER_UART]) + data)
 
+    def _scanner_text(self, text: bytes) -> None:
+        self._tell("scan", text.decode(errors="replace"))
+
     def _reed(self, level: int) -> None:
         self.say(f"reed {level}")
+        if not level:
+            self.hands.flap_shuts()
+        self._tell("flap", "open" if level else "shut")
         self._emit(Event.LEVEL, bytes([board.FLAP_REED, level]))
 
     def _wifi(self, status: int, rssi: int) -> None:
@@ -251,41 +258,10 @@ class World:
         if self.powered:
             self.scanner.show(codes, hold_us)
 
-    def drop(self, mass_g: float) -> int:
-        """Put a carton in through the flap; returns its number. Raises Refused."""
-        if not 0 < mass_g <= MAX_CARTON_G:
-            raise Refused("mass", f"a carton weighs more than 0 and up to {MAX_CARTON_G} g")
-        if len(self.cartons) >= MAX_CARTONS:
-            raise Refused("full", f"{MAX_CARTONS} cartons are in the container: no more fit")
-        if not self.flap.passable():
-            raise Refused("flap_shut", "the flap is shut: the carton does not go in")
-        self.say(f"drop {mass_g:g}")
-        number = self.scale.put(mass_g)
-        self.cartons[number] = mass_g
-        return number
-
-    def take_out(self, number: int | None = None) -> float:
-        """Take a carton out again (the last one put in when None); returns its mass in grams."""
-        if not self.cartons:
-            raise Refused("empty", "the container is empty")
-        if number is None:
-            number = next(reversed(self.cartons))
-        if number not in self.cartons:
-            raise Refused("unknown", f"no carton {number} is in the container")
-        self.scale.lift(number)
-        self.say(f"take out {self.cartons[number]:g}")
-        return self.cartons.pop(number)
-
-    def empty(self) -> int:
-        """The operator takes everything out; returns how many cartons that were."""
-        numbers = list(self.cartons)
-        for number in numbers:
-            self.take_out(number)
-        return len(numbers)
-
     def press_button(self, hold_ms: int = PRESS_MS) -> None:
         """Press the button and let go, with the bouncing of its contacts."""
         self.say("press")
+        self._tell("button", value=True)
         self._bounce(0, 0)
         self._bounce(hold_ms * 1000, 1)
 

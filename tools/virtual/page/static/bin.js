@@ -97,6 +97,7 @@ function drawCartons(state) {
     node.style.width = `${Math.min(edge * 1.25, 92)}px`;
     node.style.height = `${Math.min(edge, 70)}px`;
     if (carton.g >= 2500) node.className = "stone";
+    if (carton.string) node.classList.add("string");
     box.append(node);
   }
   box.setAttribute("aria-label", t("inside", state.cartons.length, Math.round(state.mass_g)));

@@ -18,9 +18,20 @@ function newCarton() {
   show();
 }
 
-function mass() {
+// Grams of the chosen carton; null, after saying so, when its own mass is none.
+export function mass() {
   const own = Number($("own").value);
+  if (chosen === "own" && !$("own").checkValidity()) {
+    say(t("badMass"), "bad");
+    return null;
+  }
   return chosen === "own" ? own : SIZES.find(([name]) => name === chosen)[1];
+}
+
+// The carton has gone into the bin, or it is back.
+export function inHands(is) {
+  inside = !is;
+  show();
 }
 
 function show() {
@@ -47,7 +58,7 @@ export function switches(now) {
   $("take").disabled = $("empty").disabled = now.cartons.length === 0;
 }
 
-async function act(path, body, done) {
+export async function act(path, body, done) {
   const answer = await post(path, body);
   if (answer) say(done(answer), "good");
   return answer;
@@ -71,24 +82,20 @@ export function prepareHands() {
     await scanUrl($("label").src);
   });
   $("put").addEventListener("click", async () => {
-    if (chosen === "own" && !$("own").checkValidity()) {
-      say(t("badMass"), "bad");
-      return;
-    }
-    if (await act("/api/drop", { mass_g: mass() }, () => t("putDone"))) {
-      inside = true;
-      show();
+    const grams = mass();
+    if (grams !== null && (await act("/api/drop", { mass_g: grams }, () => t("putDone")))) {
+      inHands(false);
       $("new-carton").focus(); // the button that was pressed is off now: the keyboard goes on here
     }
   });
   for (const id of ["button", "press"]) {
     $(id).addEventListener("click", () => act("/api/button", {}, () => t("pressed")));
   }
-  $("take").addEventListener("click", () =>
-    act("/api/take", {}, (a) => t("takeDone", Math.round(a.g))));
+  $("take").addEventListener("click", async () => {
+    if (await act("/api/take", {}, (a) => t("takeDone", Math.round(a.g)))) inHands(true);
+  });
   $("empty").addEventListener("click", () =>
     act("/api/empty", {}, (a) => t("emptyDone", a.cartons)));
-  $("shake").addEventListener("click", () => act("/api/shake", {}, () => t("shaken")));
   $("wifi").addEventListener("click", () =>
     act("/api/wifi", { on: !state.wifi.on }, (a) => t(a.on ? "wifiIsOn" : "wifiIsOff")));
   $("power").addEventListener("click", () => {

@@ -5,6 +5,7 @@ import { say } from "./say.js";
 import { prepareScan } from "./scan.js";
 import { phoneSpeaks, preparePhone } from "./phone.js";
 import { prepareHands, switches, wordsOfHands } from "./hands.js";
+import { prepareTricks, tricks } from "./tricks.js";
 
 const $ = (id) => document.getElementById(id);
 const ENGINEER_MS = 1000;
@@ -25,7 +26,10 @@ function languages() {
 function speak() {
   $("scanner").setAttribute("aria-label", t("scannerLabel"));
   wordsOfHands();
-  if (last) draw(last);
+  if (last) {
+    draw(last);
+    tricks(last);
+  }
 }
 
 function live() {
@@ -39,6 +43,7 @@ function live() {
     last = JSON.parse(event.data);
     draw(last);
     switches(last);
+    tricks(last);
   };
   events.onerror = () => {
     document.body.classList.add("lost");
@@ -91,6 +96,7 @@ async function main() {
   setLanguage();
   prepare();
   prepareHands();
+  prepareTricks();
   languages();
   pane();
   const config = await (await fetch("/api/config")).json();
