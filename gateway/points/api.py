@@ -9,7 +9,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.points import members, statement
-from gateway.points.credits import MAX_ITEMS, Answer, settle
+from gateway.points.batch import Answer
+from gateway.points.credits import MAX_ITEMS, settle
+from gateway.points.items import DepositItem, WithdrawalItem
 from gateway.points.limits import caller_at
 from gateway.points.members import MAX_CODE_CHARS, NAME_CHARS, Refusal
 from gateway.points.service import COOKIE, Session, Svc, gateway_only, operator_only, same_origin
@@ -24,10 +26,14 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+# Told to readers of the description only: the rules check each item by itself.
+_ITEM: Any = {"anyOf": [kind.model_json_schema() for kind in (DepositItem, WithdrawalItem)]}
+
+
 class Deposits(BaseModel):
     """A batch of the relay. Each item is checked by itself: a bad one spoils no other."""
 
-    items: list[Any] = Field(min_length=1)
+    items: list[Any] = Field(min_length=1, json_schema_extra={"items": _ITEM})
 
 
 class Results(BaseModel):
@@ -113,7 +119,7 @@ def entry_out(entry: Entry) -> EntryOut:
 
 @router.post("/deposits", dependencies=[Depends(gateway_only)])
 def deposits(body: Deposits, svc: Svc) -> Results:
-    """Credit or refuse cartons; the same id is answered the same for ever."""
+    """Credit or refuse cartons, or take one back; the same id is answered the same for ever."""
     if len(body.items) > MAX_ITEMS:
         raise Refusal(413, "too_many_items", f"{len(body.items)} items; at most {MAX_ITEMS}.")
     return Results(results=settle(svc.db, svc.keys, svc.rules, body.items, svc.now_ms()))

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from gateway.points import api, stream
-from gateway.points.credits import Rules
+from gateway.points.batch import Rules
 from gateway.points.database import Busy, Database
 from gateway.points.headers import SecurityHeaders
 from gateway.points.keys import resolve_keys

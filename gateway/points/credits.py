@@ -1,26 +1,30 @@
 """Deposits become points: look up, decide, write, all under one write lock and in one commit.
 
-A batch is decided in memory from a few look-ups and written in bulk, so that five hundred
-deposits cost a dozen statements. Order of the checks of one item: id → was it answered before →
-shape → label policy → pass form and mac → age → pass time → pass bound to a bin → label seen.
+Order of the checks of one deposit: id → was it answered before → shape → label policy → pass form
+and mac → age → pass time → pass bound to a bin → taken back before it came → label seen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import insert, select, tuple_
-
-from gateway.points.items import DepositItem, body_hash, given_id, item_id, read_item
-from gateway.points.ledger import Transfer, balances, issue
+from gateway.points import withdrawals
+from gateway.points.batch import Answer, Batch, Given, Rules, Status, look_up, write
+from gateway.points.items import (
+    DepositItem,
+    Item,
+    WithdrawalItem,
+    body_hash,
+    given_id,
+    item_id,
+    read_item,
+)
+from gateway.points.ledger import Transfer
 from gateway.points.passes import Pass, genuine, in_time, read_pass
-from gateway.points.tables import deposits, handles, labels, pass_bindings, statement
+from gateway.points.tables import deposits, pass_bindings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from sqlalchemy import Connection
 
     from gateway.points.database import Database
     from gateway.points.keys import Keys
@@ -36,30 +40,11 @@ WHY = {
     "time_impossible": "The bin's times for this carton do not fit together.",
     "pass_expired": "The pass was too old when it was scanned.",
     "pass_replayed": "The pass was used at another bin before.",
+    withdrawals.CODE: "The carton was taken out again.",
     "label_seen": "This carton's label has earned points before.",
     "label_missing": "The carton's label was not scanned.",
-    "id_conflict": "This id was answered before, for a deposit with other contents.",
+    "id_conflict": "This id was answered before, for a line with other contents.",
 }
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the programme decides: points for a carton, and whether a label must be there."""
-
-    points_per_carton: int
-    label_required: bool
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the gateway is told about one item. The same for ever once it is stored."""
-
-    id: str
-    status: str
-    points: int
-    balance: int
-    code: str
-    why: str
 
 
 class _Verdict(NamedTuple):
@@ -68,25 +53,6 @@ class _Verdict(NamedTuple):
     shown: Pass | None = None
     label: bytes | None = None
     why: str = ""
-
-
-@dataclass
-class _Batch:
-    """What the database knew before, brought forward with each decision; and the rows to write."""
-
-    keys: Keys
-    rules: Rules
-    now_ms: int
-    stored: dict[str, tuple[bytes, Answer]] = field(default_factory=dict)
-    secrets: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # handle: member, secret
-    bound: dict[tuple[str, int], str] = field(default_factory=dict)  # handle, step: bin
-    labels: set[bytes] = field(default_factory=set)
-    balances: dict[str, int] = field(default_factory=dict)
-    deposit_rows: list[dict[str, object]] = field(default_factory=list)
-    label_rows: list[dict[str, object]] = field(default_factory=list)
-    bound_rows: list[dict[str, object]] = field(default_factory=list)
-    statement_rows: list[dict[str, object]] = field(default_factory=list)
-    transfers: list[Transfer] = field(default_factory=list)
 
 
 def settle(
@@ -101,46 +67,14 @@ def settle(
         raise ValueError(reason)
     read = [read_item(raw) if isinstance(raw, dict) else "" for raw in raw_items]
     with db.write() as connection:
-        batch = _Batch(keys, rules, now_ms)
-        _look_up(connection, batch, raw_items, read)
+        batch = Batch(keys, rules, now_ms)
+        look_up(connection, batch, raw_items, read)
         answers = [_answer(batch, raw, item) for raw, item in zip(raw_items, read, strict=True)]
-        _write(connection, batch)
+        write(connection, batch)
     return answers
 
 
-def _look_up(
-    connection: Connection,
-    batch: _Batch,
-    raws: Sequence[object],
-    read: Sequence[DepositItem | str],
-) -> None:
-    """Fetch what the decisions need, one statement for each table."""
-    ids = {found for raw in raws if (found := item_id(raw)) is not None}
-    for row in connection.execute(select(deposits).where(deposits.c.id.in_(ids))):
-        batch.stored[row.id] = (
-            row.body_hash,
-            Answer(row.id, row.status, row.points, row.balance, row.code, row.why),
-        )
-    items = [item for item in read if isinstance(item, DepositItem)]
-    passes = [shown for item in items if (shown := read_pass(item.pass_)) is not None]
-    known = select(handles).where(handles.c.handle.in_({shown.handle for shown in passes}))
-    for row in connection.execute(known):
-        batch.secrets[row.handle] = (row.member, row.secret)
-    batch.balances = balances(connection, {member for member, _ in batch.secrets.values()})
-    steps = {(shown.handle, shown.step) for shown in passes if shown.handle in batch.secrets}
-    bindings = select(pass_bindings).where(
-        # By itself the pair makes SQLite read the whole table; the handle finds the index.
-        pass_bindings.c.handle.in_({handle for handle, _ in steps}),
-        tuple_(pass_bindings.c.handle, pass_bindings.c.step).in_(steps),
-    )
-    for row in connection.execute(bindings):
-        batch.bound[row.handle, row.step] = row.bin
-    hashes = {batch.keys.label_hash(item.label) for item in items if item.label}
-    seen = select(labels.c.label_hash).where(labels.c.label_hash.in_(hashes))
-    batch.labels = set(connection.execute(seen).scalars())
-
-
-def _answer(batch: _Batch, raw: object, item: DepositItem | str) -> Answer:
+def _answer(batch: Batch, raw: object, item: Item | str) -> Answer:
     identity = item_id(raw)
     if identity is None or not isinstance(raw, dict):
         why = "The item has no id of the right form, so it cannot be remembered."
@@ -151,11 +85,13 @@ def _answer(batch: _Batch, raw: object, item: DepositItem | str) -> Answer:
         if before == fingerprint:
             return answer
         return Answer(identity, "refused", 0, 0, "id_conflict", WHY["id_conflict"])
+    if isinstance(item, WithdrawalItem):
+        return withdrawals.take_back(batch, item, fingerprint)
     verdict = _Verdict("bad_item", why=item) if isinstance(item, str) else _decide(batch, item)
     return _record(batch, identity, fingerprint, item, verdict)
 
 
-def _decide(batch: _Batch, item: DepositItem) -> _Verdict:  # noqa: PLR0911  one check, one line
+def _decide(batch: Batch, item: DepositItem) -> _Verdict:  # noqa: PLR0911  one check, one line
     if batch.rules.label_required and not item.label:
         return _Verdict("label_missing")
     shown = read_pass(item.pass_)
@@ -172,8 +108,10 @@ def _decide(batch: _Batch, item: DepositItem) -> _Verdict:  # noqa: PLR0911  one
         return _Verdict("pass_expired", member, shown)
     if batch.bound.get((shown.handle, shown.step), item.bin) != item.bin:
         return _Verdict("pass_replayed", member, shown)
+    if item.id in batch.withdrawn:
+        return _Verdict(withdrawals.CODE, member, shown)
     label = batch.keys.label_hash(item.label) if item.label else None
-    if label in batch.labels:
+    if label is not None and batch.is_taken(label):
         return _Verdict("label_seen", member, shown)
     return _Verdict("", member, shown, label)
 
@@ -185,7 +123,7 @@ def _arrived_ms(item: DepositItem, now_ms: int) -> int:
 
 
 def _record(
-    batch: _Batch,
+    batch: Batch,
     identity: str,
     fingerprint: bytes,
     item: DepositItem | str,
@@ -199,29 +137,20 @@ def _record(
         batch.balances[member] += points
         batch.transfers.append(Transfer(f"deposit:{identity}", "deposit", member, points))
         if verdict.label is not None:
-            batch.labels.add(verdict.label)
-            batch.label_rows.append({"label_hash": verdict.label, "deposit": identity})
+            batch.use_label(verdict.label, identity)
         if isinstance(item, DepositItem) and (shown.handle, shown.step) not in batch.bound:
             batch.bound[shown.handle, shown.step] = item.bin
             binding = {"handle": shown.handle, "step": shown.step, "bin": item.bin}
-            batch.bound_rows.append({**binding, "deposit": identity})
-    status = "credited" if points else "refused"
+            batch.add(pass_bindings, {**binding, "deposit": identity})
+    status: Status = "credited" if points else "refused"
     balance = batch.balances[member] if member is not None else 0
     why = verdict.why or WHY[verdict.code]
     answer = Answer(identity, status, points, balance, verdict.code, why)
     batch.stored[identity] = (fingerprint, answer)
-    batch.deposit_rows.append(_deposit_row(answer, fingerprint, item, verdict, batch.now_ms))
+    batch.given[identity] = Given(member, points)
+    batch.add(deposits, _deposit_row(answer, fingerprint, item, verdict, batch.now_ms))
     if member is not None:
-        batch.statement_rows.append(
-            {
-                "member": member,
-                "at_ms": batch.now_ms,
-                "code": f"deposit.{verdict.code or 'credited'}",
-                "points": points,
-                "balance": balance,
-                "deposit": identity,
-            }
-        )
+        batch.tell(member, f"deposit.{verdict.code or 'credited'}", answer, identity)
     return answer
 
 
@@ -250,15 +179,3 @@ def _deposit_row(
         "clock_poor": good is not None and good.clock != "ntp",
         "mass_g": good.g if good else None,
     }
-
-
-def _write(connection: Connection, batch: _Batch) -> None:
-    for table, rows in (
-        (deposits, batch.deposit_rows),
-        (labels, batch.label_rows),
-        (pass_bindings, batch.bound_rows),
-        (statement, batch.statement_rows),
-    ):
-        if rows:
-            connection.execute(insert(table), rows)
-    issue(connection, batch.transfers, batch.now_ms)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, case, func, insert, select, update
 
-from gateway.points.tables import ISSUED, accounts, deposits, entries, transfers
+from gateway.points.tables import ISSUED, accounts, deposits, entries, transfers, withdrawals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Transfer:
-    """`points` (> 0) go from the programme to a member. `id` can be used once, ever."""
+    """`points` (> 0) go from the programme to a member, or `back`. `id` can be used once, ever."""
 
     id: str
     kind: str
     member: str
     points: int
+    back: bool = False
 
 
 def member_account(member: str) -> str:
@@ -58,9 +59,11 @@ def issue(connection: Connection, moves: Sequence[Transfer], at_ms: int) -> None
     gains: dict[str, int] = {}
     for move in moves:
         account = member_account(move.member)
-        rows.append({"transfer": move.id, "account": ISSUED, "debit": move.points, "credit": 0})
-        rows.append({"transfer": move.id, "account": account, "debit": 0, "credit": move.points})
-        gains[account] = gains.get(account, 0) + move.points
+        giver, taker = (account, ISSUED) if move.back else (ISSUED, account)
+        rows.append({"transfer": move.id, "account": giver, "debit": move.points, "credit": 0})
+        rows.append({"transfer": move.id, "account": taker, "debit": 0, "credit": move.points})
+        gain = -move.points if move.back else move.points
+        gains[account] = gains.get(account, 0) + gain
     connection.execute(insert(entries), rows)
     connection.execute(
         update(accounts)
@@ -99,18 +102,49 @@ def audit(connection: Connection) -> list[str]:
         f"account {row.id} keeps {row.balance}, its entries sum to {row.total}"
         for row in connection.execute(kept)
     ]
-    paid = select(
-        func.coalesce(func.sum(deposits.c.points), 0),
-        func.coalesce(func.sum(case((deposits.c.status == "credited", 1), else_=0)), 0),
-    )
-    points, count = connection.execute(paid).one()
-    moves, moved = connection.execute(
-        select(func.count(transfers.c.id.distinct()), debit)
-        .select_from(transfers.join(entries))
-        .where(transfers.c.kind == "deposit")
-    ).one()
-    if count != moves:
-        slips.append(f"{count} deposits are credited, {moves} transfers were made for them")
-    if points != moved:
-        slips.append(f"answers promise {points} points, the ledger moved {moved}")
+    slips += _promises_kept(connection)
     return slips
+
+
+def _promises_kept(connection: Connection) -> list[str]:
+    """Compare what answers say with what was moved for them."""
+    slips: list[str] = []
+    for kind, table, points in (
+        ("deposit", deposits, deposits.c.points),
+        ("withdrawn", withdrawals, -withdrawals.c.points),
+    ):
+        said, count = connection.execute(
+            select(
+                func.coalesce(func.sum(points), 0),
+                func.coalesce(func.sum(case((points > 0, 1), else_=0)), 0),
+            ).select_from(table)
+        ).one()
+        moves, moved = connection.execute(
+            select(
+                func.count(transfers.c.id.distinct()), func.coalesce(func.sum(entries.c.debit), 0)
+            )
+            .select_from(transfers.join(entries))
+            .where(transfers.c.kind == kind)
+        ).one()
+        words = "deposits are credited" if kind == "deposit" else "withdrawals took points back"
+        if count != moves:
+            slips.append(f"{count} {words}, {moves} transfers were made for them")
+        if said != moved:
+            slips.append(f"answers of {kind} promise {said} points, the ledger moved {moved}")
+    return slips + _reversals_kept(connection)
+
+
+def _reversals_kept(connection: Connection) -> list[str]:
+    """Compare each withdrawal with the deposit that it took back."""
+    uneven = (
+        select(withdrawals.c.id)
+        .join(deposits, withdrawals.c.reverses == deposits.c.id)
+        .where(
+            (withdrawals.c.owed - withdrawals.c.points != deposits.c.points)
+            | (withdrawals.c.member != deposits.c.member)
+        )
+    )
+    return [
+        f"withdrawal {row.id} took back something else than its deposit gave"
+        for row in connection.execute(uneven)
+    ]

@@ -12,8 +12,8 @@ from gateway.points.keys import Keys, same_key
 from gateway.points.members import Refusal
 
 if TYPE_CHECKING:
+    from gateway.points.batch import Rules
     from gateway.points.config import PointsSettings
-    from gateway.points.credits import Rules
     from gateway.points.database import Database
     from gateway.points.limits import Rate
     from gateway.points.live import Live

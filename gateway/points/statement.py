@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
-from gateway.points.tables import deposits, statement
+from gateway.points.tables import deposits, statement, withdrawals
+from gateway.points.withdrawals import TAKEN_BACK
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Select
@@ -67,14 +68,17 @@ def members_after(connection: Connection, after: int, limit: int) -> tuple[set[s
 
 
 def _rows() -> Select[tuple[object, ...]]:
-    return select(
-        statement,
-        deposits.c.bin,
-        deposits.c.station,
-        deposits.c.mass_g,
-        deposits.c.t_ms,
-        deposits.c.clock_poor,
-    ).select_from(statement.outerjoin(deposits, statement.c.deposit == deposits.c.id))
+    """Each row with its deposit, or with the withdrawal that took the deposit's points back."""
+    back = (statement.c.code == TAKEN_BACK) & withdrawals.c.id.is_not(None)
+    told = [
+        case((back, withdrawals.c[name]), else_=deposits.c[name]).label(name)
+        for name in ("bin", "station", "mass_g", "t_ms", "clock_poor")
+    ]
+    return select(statement, *told).select_from(
+        statement.outerjoin(deposits, statement.c.deposit == deposits.c.id).outerjoin(
+            withdrawals, withdrawals.c.reverses == statement.c.deposit
+        )
+    )
 
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry:

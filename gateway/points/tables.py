@@ -20,8 +20,8 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
-ISSUED = "programme:issued"  # the account that all points come from
+SCHEMA_VERSION = 2  # 2: withdrawals, labels_again; only tables were added (database.py)
+ISSUED = "programme:issued"  # the account that points come from, and go back to
 
 metadata = MetaData()
 
@@ -68,7 +68,8 @@ accounts = Table(
     Column("id", Text, primary_key=True),
     Column("member", Text, ForeignKey("members.id"), unique=True),
     Column("balance", Integer),
-    # Credits can only add; a redemption (a later issue) must never take more than there is.
+    # A withdrawal takes no more than there is (withdrawals.owed); nor may a redemption, a later
+    # issue.
     CheckConstraint("balance IS NULL OR balance >= 0", name="balance_not_negative"),
     CheckConstraint("(member IS NULL) = (balance IS NULL)", name="members_keep_a_balance"),
 )
@@ -76,7 +77,8 @@ accounts = Table(
 transfers = Table(
     "transfers",
     metadata,
-    Column("id", Text, primary_key=True),  # "deposit:B-7K2QA.5f3a9c01.42": one for a line, ever
+    # "deposit:B-7K2QA.5f3a9c01.42": one for a line, ever; "withdrawn:…": of a deposit, once.
+    Column("id", Text, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("at_ms", Integer, nullable=False),
 )
@@ -120,10 +122,49 @@ deposits = Table(
     CheckConstraint("(status = 'credited') = (points > 0)", name="points_when_credited"),
 )
 
+# What was asked and answered about deposits taken back, for ever. `of` may name a deposit that has
+# not come yet; `reverses` is set when this one took the points of a deposit back. `owed` is what of
+# them was spent already and could not be taken: a debt on record, which nobody collects so far.
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("of", Text, nullable=False, index=True),
+    Column("reverses", Text, ForeignKey("deposits.id"), unique=True),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("decided_ms", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("points", Integer, nullable=False),
+    Column("owed", Integer, nullable=False),
+    Column("balance", Integer, nullable=False),
+    Column("member", Text, ForeignKey("members.id")),
+    Column("bin", Text, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("t_ms", Integer, nullable=False),
+    Column("clock", Text, nullable=False),
+    Column("clock_poor", Boolean, nullable=False),
+    Column("mass_g", Integer, nullable=False),
+    CheckConstraint("status = 'withdrawn'", name="status_known"),
+    CheckConstraint("points <= 0 AND owed >= 0", name="takes_only"),
+    CheckConstraint("(reverses IS NULL) = (owed - points = 0)", name="reverses_what_was_given"),
+)
+
+# The deposit that earned first with a label.
 labels = Table(
     "labels",
     metadata,
     Column("label_hash", LargeBinary, primary_key=True),
+    Column("deposit", Text, ForeignKey("deposits.id"), nullable=False),
+)
+
+# Deposits that earned with it later: turn 1 after the first was taken back, 2 after that one was.
+labels_again = Table(
+    "labels_again",
+    metadata,
+    Column("label_hash", LargeBinary, primary_key=True),
+    Column("turn", Integer, primary_key=True, autoincrement=False),
     Column("deposit", Text, ForeignKey("deposits.id"), nullable=False),
 )
 
@@ -152,7 +193,10 @@ statement = Table(
     sqlite_autoincrement=True,
 )
 
-_FOR_EVER = ("transfers", "entries", "deposits", "labels", "pass_bindings", "statement")
+_FOR_EVER = (
+    *("transfers", "entries", "deposits", "withdrawals"),
+    *("labels", "labels_again", "pass_bindings", "statement"),
+)
 
 # The house rule "entries never change" is held by the database, not by good manners.
 GUARDS = tuple(

@@ -45,7 +45,7 @@ def status(
 
     settings = settings_or_exit(config)
     with reading_or_exit(settings) as connection:
-        found = outbox.counts(connection) if connection else outbox.Counts(0, 0, 0, 0, 0, 0)
+        found = outbox.counts(connection) if connection else outbox.Counts(0, 0, 0, 0, 0, 0, 0)
     age_s = int(time.time()) - found.oldest_ms // 1000 if found.oldest_ms else 0
     if as_json:
         typer.echo(json.dumps({**found._asdict(), "oldest_age_s": age_s}))
@@ -56,6 +56,7 @@ def status(
         typer.echo(f"put off   {found.put_off} of them: points fails on each, the log says how")
     typer.echo(f"credited  {found.credited}")
     typer.echo(f"refused   {found.refused}")
+    typer.echo(f"withdrawn {found.withdrawn}")
     hint = "   (boxback relay dead list)" if found.dead else ""
     typer.echo(f"dead      {found.dead}{hint}")
     if not any(found):

@@ -29,7 +29,7 @@ class Result(msgspec.Struct, frozen=True):
     """What was decided about one item."""
 
     id: str
-    status: Literal["credited", "refused"]
+    status: Literal["credited", "refused", "withdrawn"]
     points: _Amount
     balance: _Amount
     code: Annotated[str, msgspec.Meta(max_length=CODE_MAX_CHARS)]

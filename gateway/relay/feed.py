@@ -34,7 +34,9 @@ class Feed:
     too much for the time limit, or one item in it is what points fails on. An item that fails alone
     and time after time, while another one passes, is put off: it stays in the outbox and blocks
     nobody. It is passed over by items of its own bin too, for one deposit does not depend on
-    another. No failure of points makes a dead letter: only its word does that (sender.py).
+    another. Only a withdrawal is never passed over by later lines of its own bin and epoch: the
+    carton may have been weighed anew, and its label is free only when points know of it. No failure
+    of points makes a dead letter: only its word does that (sender.py).
     """
 
     def __init__(self, store: Store, sender: Sender, batch_items: int) -> None:
@@ -86,7 +88,7 @@ class Feed:
         if self._alone < ALONE_TRIES:
             return False
         with self._store.reading() as connection:
-            others = outbox.take(connection, 1 + OTHERS_MAX)[1:]
+            others = outbox.take_others(connection, OTHERS_MAX)
         return bool(others) and self._sender.send([secrets.choice(others)]) is None
 
     def _put_off(self, item: Waiting, held: Later) -> None:

@@ -28,6 +28,9 @@ _PROGRESS: Final = sa.select(progress.c.n, progress.c.top).where(
     progress.c.bin == sa.bindparam("b"), progress.c.epoch == sa.bindparam("e")
 )
 
+WITHDRAWN: Final = "withdrawn"
+"""Kind of a line that takes an earlier deposit of its bin and epoch back."""
+
 Series = tuple[str, str]
 """(bin, epoch): what n counts in."""
 

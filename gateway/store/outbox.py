@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from gateway.store.database import insert_new
-from gateway.store.tables import dead_letters, outbox, outcomes
+from gateway.store.lines import WITHDRAWN
+from gateway.store.tables import dead_letters, lines, outbox, outcomes
 from gateway.store.tables import put_off as put_off_rows
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _WAITING = tuple(outbox.c[column] for column in Waiting._fields)
 
 
 class Outcome(NamedTuple):
-    """What the points backend decided about one line. `code` is "" when credited."""
+    """What the points backend decided about one line. `code` is "" when all went as it should."""
 
     bin: str
     epoch: str
@@ -61,14 +62,59 @@ def put(connection: sa.Connection, entries: Sequence[Entry], at_ms: int) -> None
 
 
 def take(connection: sa.Connection, limit: int) -> list[Waiting]:
-    """Give the oldest entries but those put off; they stay until they are settled or buried."""
-    query = (
-        sa.select(*_WAITING)
-        .where(outbox.c.seq.not_in(sa.select(put_off_rows.c.seq)))
-        .order_by(outbox.c.seq)
-        .limit(limit)
+    """Give the oldest entries but those put off; they stay until they are settled or buried.
+
+    Nor those that must not overtake a withdrawal of their bin and epoch which is put off.
+    """
+    return [Waiting(*row) for row in connection.execute(_ready(*_WAITING).limit(limit))]
+
+
+def take_others(connection: sa.Connection, limit: int) -> list[Waiting]:
+    """Give entries that may be sent before the oldest one, from the next `limit`.
+
+    Those behind a withdrawal of their bin and epoch may not: after it the bin may write a deposit
+    with the same label, the same carton weighed anew, and that earns only when points know of the
+    withdrawal.
+    """
+    same = sa.and_(*(lines.c[name] == outbox.c[name] for name in ("bin", "epoch", "n")))
+    kind = sa.select(lines.c.kind).where(same).scalar_subquery()
+    found: list[Waiting] = []
+    behind: set[tuple[str, str]] = set()
+    for *row, its_kind in connection.execute(_ready(*_WAITING, kind).limit(1 + limit)):
+        waiting = Waiting(*row)
+        if (waiting.bin, waiting.epoch) not in behind:
+            found.append(waiting)
+        if its_kind == WITHDRAWN:
+            behind.add((waiting.bin, waiting.epoch))
+    return found[1:]
+
+
+def _ready(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    held = _put_off_withdrawals()
+    behind = sa.and_(
+        held.c.bin == outbox.c.bin, held.c.epoch == outbox.c.epoch, held.c.n < outbox.c.n
     )
-    return [Waiting(*row) for row in connection.execute(query)]
+    return (
+        sa.select(*columns)
+        .select_from(outbox.outerjoin(held, behind))
+        .where(held.c.n.is_(None), outbox.c.seq.not_in(sa.select(put_off_rows.c.seq)))
+        .order_by(outbox.c.seq)
+    )
+
+
+def _put_off_withdrawals() -> sa.Subquery:
+    """(bin, epoch, n) of the first withdrawal of each journal that is put off."""
+    late = outbox.alias()
+    same = sa.and_(*(lines.c[name] == late.c[name] for name in ("bin", "epoch", "n")))
+    return (
+        sa.select(late.c.bin, late.c.epoch, sa.func.min(late.c.n).label("n"))
+        .where(
+            late.c.seq.in_(sa.select(put_off_rows.c.seq)),  # few; a join would walk the outbox
+            sa.exists().where(same, lines.c.kind == WITHDRAWN),
+        )
+        .group_by(late.c.bin, late.c.epoch)
+        .subquery()
+    )
 
 
 def take_put_off(connection: sa.Connection, at_ms: int) -> Waiting | None:
@@ -178,6 +224,7 @@ class Counts(NamedTuple):
     oldest_ms: int
     credited: int
     refused: int
+    withdrawn: int
     dead: int
     put_off: int
 
@@ -193,12 +240,14 @@ def counts(connection: sa.Connection) -> Counts:
             sa.select(outcomes.c.status, sa.func.count().label("many")).group_by(outcomes.c.status)
         )
     }
-    credited, refused = by_status.get("credited", 0), by_status.get("refused", 0)
+    credited, refused, withdrawn = (
+        by_status.get(status, 0) for status in ("credited", "refused", "withdrawn")
+    )
     dead, late = (
         connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
         for table in (dead_letters, put_off_rows)
     )
-    return Counts(waiting, oldest or 0, credited, refused, dead, late)
+    return Counts(waiting, oldest or 0, credited, refused, withdrawn, dead, late)
 
 
 class DeadLetter(NamedTuple):

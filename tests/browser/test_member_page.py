@@ -18,7 +18,7 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
-from tests.support.points import deposit_item, points_service, unix_ms
+from tests.support.points import deposit_item, points_service, unix_ms, withdrawn_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +128,37 @@ def test_pass_is_good_and_the_credit_arrives(
             "10 points for a carton. You have 10 points."
         )
         expect(page.locator("#history-empty")).to_be_hidden()
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_points_taken_back_arrive(
+    browser: Browser, points: PointsService, viewport: dict[str, int], scheme: str
+) -> None:
+    epoch = f"{viewport['width']:06x}{0xB0 + len(scheme):02x}"
+    with page_of(browser, points, viewport=viewport, color_scheme=scheme) as page:
+        enrol(page, points)
+        carton = deposit_item(None, 1, epoch=epoch, scanned_at=unix_ms(), **{"pass": read_qr(page)})
+        points.deposit([carton])
+        expect(page.locator("#balance")).to_have_text("10")
+        points.deposit([withdrawn_item(carton, 2, g=308)])
+        expect(page.locator("#balance")).to_have_text("0")
+        row = page.locator("#history li").first
+        expect(page.locator("#history li")).to_have_count(2)
+        for text in ("Carton taken out again", "308 g", "-10", "B-7K2QA"):
+            expect(row).to_contain_text(text)
+        expect(page.locator("#announce")).to_have_text(
+            "Carton taken out again: -10 points. You have 0 points."
+        )
+        warm, quiet = (
+            page.locator(where).first.evaluate("node => getComputedStyle(node).color")
+            for where in ("#history li.back .gain", "#history li.good .gain")
+        )
+        assert warm != quiet  # told apart from a credit not by its sign alone
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.locator("#lang").click()
+        expect(row).to_contain_text("纸箱又被取出")
+        expect(row).to_contain_text("308 克")
 
 
 def test_new_pass_every_step(browser: Browser, points: PointsService) -> None:

@@ -110,15 +110,47 @@ def test_a_stuck_converter_is_named():
     for period_ms in (12, 100):
         s = make()
         now_ms = feed(s, 0, 200, 200, period_ms=period_ms)
+        s.learn()
         end_ms = now_ms + 8_000
         while now_ms < end_ms:
-            assert s.state == scale.STABLE, "a quiet one is not stuck yet"
+            assert s.state != scale.STUCK, "a quiet one is not stuck yet"
             now_ms = feed(s, now_ms, 200, 1, noise=(3,), period_ms=period_ms)
         feed(s, now_ms, 200, 1, noise=(3,), period_ms=period_ms)
         feed(s, now_ms, 200, 2, noise=(3,), period_ms=period_ms)
         assert s.state == scale.STUCK and s.mass_mg is None
         feed(s, now_ms, 200, 120, period_ms=period_ms)
         assert s.state == scale.STABLE
+
+
+def test_a_scale_that_never_made_noise_is_given_more_time():
+    s = make()
+    now_ms = feed(s, 0, 200, 250, noise=(3,))
+    s.learn()
+    assert s.state == scale.STABLE and s.noise_mg == 0
+    feed(s, now_ms, 200, 60, noise=(3,))
+    assert s.state == scale.STUCK
+
+
+def test_a_window_without_noise_is_no_rest_once_there_was_some():
+    s = make()
+    now_ms = feed(s, 0, 0, 20)
+    s.learn()
+    now_ms = feed(s, now_ms, 300, 3)
+    feed(s, now_ms, 333, 15, noise=(3,))
+    assert s.state == scale.UNSTABLE, "frozen in the middle of a swing"
+
+
+def test_noise_is_learned_only_from_what_is_accepted_as_rest():
+    s = make()
+    gusts = [sign * grams * PER_G for grams in (35, 20, 2, 28, 12) for sign in (1, -1)]
+    now_ms = feed(s, 0, 0, 20)
+    s.learn()
+    noise_mg = s.noise_mg
+    for _ in range(100):
+        now_ms = feed(s, now_ms, 0, 1, noise=[gusts[(now_ms // 100) % 10]])
+        if s.state == scale.STABLE:
+            s.learn()
+    assert s.noise_mg == noise_mg
 
 
 def test_a_half_clocked_converter_is_erratic():

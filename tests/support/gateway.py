@@ -359,6 +359,10 @@ class SimBin:
         self.journal.append(self.line(n, kind, data, **more))
         return n
 
+    def withdraw(self, of: int, g: int = 312, **more: Any) -> int:
+        """Append the line that takes the deposit `of` back."""
+        return self.write("withdrawn", {"of": of, "g": g}, **more)
+
     def deposit(self, pass_: str = PASS, label: str = "A" * 22, g: int = 312, **more: Any) -> int:
         """Append a deposit."""
         data = {"pass": pass_, "label": label, "g": g, "ms": 1840, "age": 5230}
@@ -500,6 +504,7 @@ class SimBin:
 class PointsStub:
     """A points backend of the contract's shape: permanent ids, 10 points a deposit, over real HTTP.
 
+    A withdrawal is answered and takes nothing: tests of what it takes have the real backend.
     `mode`: "up"; "down" answers 503; "drop" does the work, then hangs up without a reply.
     A pass "REFUSE" is refused; an item with g = 666 makes the whole body a 422.
     """
@@ -566,7 +571,12 @@ class PointsStub:
         self.asked[name] += 1
         if name not in self.done:
             self.order.append(name)
-            refused = item["pass"] == "REFUSE"
+            refused = item.get("pass") == "REFUSE"
+            if item["kind"] == "withdrawn":
+                self.items[name] = item
+                self.done[name] = {"id": name, "status": "withdrawn", "points": 0, "balance": 0}
+                self.done[name] |= {"code": "deposit_unknown", "why": "Noted."}
+                return self.done[name]
             credited = sum(1 for answer in self.done.values() if answer["status"] == "credited")
             self.items[name] = item
             self.done[name] = {

@@ -131,6 +131,23 @@ def deposit_item(
     return {**item, **changes}
 
 
+def withdrawn_item(
+    deposit: dict[str, Any], n: int, *, at_ms: int | None = None, **changes: object
+) -> dict[str, Any]:
+    """Make the item of the line that takes a deposit back, as the relay sends it."""
+    item: dict[str, Any] = {
+        "id": f"{deposit['id'].rpartition('.')[0]}.{n}",
+        "kind": "withdrawn",
+        "of": deposit["id"],
+        "bin": deposit["bin"],
+        "station": deposit["station"],
+        "t": unix_ms() if at_ms is None else at_ms,
+        "clock": "ntp",
+        "g": deposit["g"],
+    }
+    return {**item, **changes}
+
+
 class PointsService:
     """`python -m gateway.points serve` on a port of its own; can be killed and started again."""
 

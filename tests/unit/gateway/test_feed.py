@@ -155,7 +155,7 @@ def test_when_points_is_away_no_item_is_to_blame(
     backend.answer = answer
     for _ in range(50):
         assert feed.pass_on() == answer
-    assert counts(store) == (20, 1, 0, 0, 0, 0)
+    assert counts(store) == (20, 1, 0, 0, 0, 0, 0)
     backend.answer = None
     assert drain(feed) == 0
     assert backend.taken == list(range(1, 21))

@@ -309,14 +309,14 @@ def test_outbox_keeps_order_settles_and_buries(store: Store) -> None:
         outbox.put(connection, [entry(2, b"other")], at_ms=6)
         waiting = outbox.take(connection, 10)
         assert [(w.n, w.item) for w in waiting] == [(1, b"{}"), (2, b"{}"), (3, b"{}")]
-        assert outbox.counts(connection) == (3, 5, 0, 0, 0, 0)
+        assert outbox.counts(connection) == (3, 5, 0, 0, 0, 0, 0)
         outcome = Outcome(BIN, EPOCH, 1, "credited", 10, 20, "", "Thank you.")
         outbox.settle(connection, waiting[:1], [outcome], at_ms=7)
         outbox.bury_sent(connection, waiting[1], "HTTP 422", at_ms=8)
         assert [w.n for w in outbox.take(connection, 10)] == [3]
         assert outbox.outcome_of(connection, BIN, EPOCH, 1) == outcome
         assert outbox.outcome_of(connection, BIN, EPOCH, 2) is None
-        assert outbox.counts(connection) == (1, 5, 1, 0, 1, 0)
+        assert outbox.counts(connection) == (1, 5, 1, 0, 0, 1, 0)
         assert [d.n for d in outbox.dead(connection)] == [2]
         assert outbox.revive(connection, BIN, EPOCH, 2, at_ms=9)
         assert not outbox.revive(connection, BIN, EPOCH, 2, at_ms=9)
@@ -337,7 +337,7 @@ def test_items_put_off_are_not_taken_until_their_time_and_then_alone(store: Stor
         outbox.bury_sent(connection, two, "HTTP 422", at_ms=41)
         assert outbox.take_put_off(connection, 59) is None
         assert outbox.take_put_off(connection, 60) == one
-        assert outbox.counts(connection) == (3, 5, 0, 0, 1, 1)
+        assert outbox.counts(connection) == (3, 5, 0, 0, 0, 1, 1)
         assert [w.seq for w in outbox.take(connection, 1)] == [three.seq]
 
 

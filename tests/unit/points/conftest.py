@@ -14,7 +14,7 @@ from gateway.points.credits import Answer, Rules, settle
 from gateway.points.database import Database
 from gateway.points.keys import resolve_keys
 from gateway.points.ledger import audit
-from tests.support.points import Phone, deposit_item, points_service
+from tests.support.points import Phone, deposit_item, points_service, withdrawn_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +77,11 @@ def points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PointsService]:
 def item(phone: Phone | None, n: int = 1, **changes: object) -> dict[str, object]:
     """Make an item at the desk's time."""
     return deposit_item(phone, n, **{"at_ms": NOW_MS, **changes})  # type: ignore[arg-type]
+
+
+def back(deposit: dict[str, object], n: int, **changes: object) -> dict[str, object]:
+    """Make the item that takes a deposit back, at the desk's time."""
+    return withdrawn_item(deposit, n, **{"at_ms": NOW_MS, **changes})  # type: ignore[arg-type]
 
 
 def count(desk: Desk, table: object) -> int:

@@ -229,8 +229,15 @@ def test_busy_database_means_later(tmp_path: Path) -> None:
 
 def test_health_and_description(points: PointsService) -> None:
     assert httpx.get(f"{points.url}/healthz", timeout=REQUEST_S).json() == {"status": "ok"}
-    paths = httpx.get(f"{points.url}/openapi.json", timeout=REQUEST_S).json()["paths"]
-    assert {"/v1/deposits", "/v1/members", "/v1/enrol", "/v1/me", "/v1/me/events"} <= set(paths)
+    description = httpx.get(f"{points.url}/openapi.json", timeout=REQUEST_S).json()
+    wanted = {"/v1/deposits", "/v1/members", "/v1/enrol", "/v1/me", "/v1/me/events"}
+    assert wanted <= set(description["paths"])
+    schemas = description["components"]["schemas"]
+    kinds = schemas["Deposits"]["properties"]["items"]["items"]["anyOf"]
+    assert [kind["properties"]["kind"]["const"] for kind in kinds] == ["deposit", "withdrawn"]
+    assert {"id", "of", "g"} <= set(kinds[1]["required"])
+    said = schemas["Answer"]["properties"]["status"]["enum"]
+    assert said == ["credited", "refused", "withdrawn"]
     for gone in ("/docs", "/redoc"):
         assert httpx.get(points.url + gone, timeout=REQUEST_S).status_code == 404
 

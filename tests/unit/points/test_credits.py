@@ -180,7 +180,7 @@ def test_label_policy_is_a_setting(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"kind": "withdrawn"}, "kind"),
+        ({"kind": "reuse"}, "kind"),
         ({"bin": OTHER_BIN}, "bin"),
         ({"bin": "B-7K2Q"}, "bin"),
         ({"station": "demo"}, "station"),
@@ -280,4 +280,4 @@ def test_every_for_ever_table_is_guarded(desk: Desk) -> None:
     with desk.db.read() as connection:
         found = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")
         names = set(found.scalars())
-    assert len(names) == len(GUARDS) == 12
+    assert len(names) == len(GUARDS) == 16

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from gateway.points.credits import Answer
 from gateway.points.database import Busy, Database, NewerSchema
 from gateway.points.tables import deposits, labels, members, statement, transfers
-from tests.support.points import REQUEST_S, deposit_item, points_service
+from tests.support.points import REQUEST_S, deposit_item, points_service, withdrawn_item
 
 from .conftest import NOW_MS
 
@@ -223,8 +223,10 @@ for number, batch in enumerate(batches):
 def test_killed_at_any_statement_leaves_no_half(desk: Desk) -> None:
     phone = desk.phone()
     batches = [
-        [deposit_item(phone, 100 * step + n, at_ms=NOW_MS) for n in (1, 2, 3)] for step in range(20)
+        [deposit_item(phone, 100 * step + n, at_ms=NOW_MS) for n in (1, 2, 3)] for step in range(26)
     ]
+    for step, batch in enumerate(batches):
+        batch.append(withdrawn_item(batch[1], 100 * step + 4, at_ms=NOW_MS))
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(desk.settings.data_dir), str(NOW_MS)],
         input=json.dumps(batches),
@@ -240,9 +242,15 @@ def test_killed_at_any_statement_leaves_no_half(desk: Desk) -> None:
     assert killed >= 10, done.stdout  # the kills did hit inside the transaction
     assert lived == list(range(killed, len(batches)))  # and the later numbers were after its end
     assert desk.audit() == []
-    whole = 3 * len(lived)
-    assert tally(desk) == dict.fromkeys(("deposits", "labels", "transfers", "statement"), whole)
-    # The relay sends everything again: each carton is there once.
+    assert tally(desk) == whole(len(lived))
+    # The relay sends everything again: each carton is there once, each is taken back once.
     for batch in batches:
-        assert {answer.status for answer in desk.settle(*batch)} == {"credited"}
-    assert tally(desk)["transfers"] == 3 * len(batches)
+        said = [answer.status for answer in desk.settle(*batch)]
+        assert said == ["credited", "credited", "credited", "withdrawn"]
+    assert tally(desk) == whole(len(batches))
+
+
+def whole(batches: int) -> dict[str, int]:
+    """Count the rows of three deposits and a withdrawal, so often."""
+    rows = {"deposits": 3, "labels": 3, "transfers": 4, "statement": 4}
+    return {table: batches * many for table, many in rows.items()}

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gateway.points.live import MEMBER_STREAMS
-from tests.support.points import deposit_item, points_service
+from tests.support.points import deposit_item, points_service, withdrawn_item
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,19 @@ def test_credit_arrives(points: PointsService) -> None:
         # A second wake-up on the same stream.
         points.deposit([deposit_item(phone, 2), deposit_item(phone, 3)])
         assert [next(events)["data"]["balance"] for _ in range(2)] == [20, 30]
+
+
+def test_points_taken_back_arrive(points: PointsService) -> None:
+    phone = points.enrol_phone()
+    with phone.listen() as events:
+        next(events)
+        carton = deposit_item(phone, 1, epoch="0000ba0c")
+        points.deposit([carton, withdrawn_item(carton, 2, g=308)])
+        assert next(events)["data"]["balance"] == 10
+        heard = next(events)["data"]
+    assert (heard["code"], heard["points"], heard["balance"]) == ("deposit.withdrawn", -10, 0)
+    assert (heard["details"]["bin"], heard["details"]["mass_g"]) == ("B-7K2QA", 308)
+    assert heard == phone.me()["history"][0]
 
 
 def test_nobody_hears_of_others(points: PointsService) -> None:

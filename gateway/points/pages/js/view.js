@@ -4,6 +4,7 @@ import { number, t, when } from "./i18n.js";
 
 const COUNT_MS = 700;
 const SENTENCE = "entry.other";
+const KINDS = { 1: ["good", "✓"], 0: ["bad", "!"], "-1": ["bad back", "−"] }; // by sign of points
 
 const $ = (id) => document.getElementById(id);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -64,9 +65,7 @@ export function addNew(entry) {
   $("history").prepend(row);
   $("history-empty").hidden = true;
   showBalance(entry.balance);
-  $("announce").textContent = entry.points > 0
-    ? t("heard_credit", { points: number(entry.points), balance: number(entry.balance) })
-    : sentence(entry);
+  $("announce").textContent = heard(entry);
 }
 
 /** Everything again, in the language that is on. */
@@ -84,12 +83,21 @@ function sentence(entry) {
   return t(entry.code) ?? t(SENTENCE);
 }
 
+/** What a screen reader says of one that just happened. */
+function heard(entry) {
+  const what = sentence(entry);
+  const values = { what, points: number(entry.points), balance: number(entry.balance) };
+  if (entry.points === 0) return what;
+  return entry.points > 0 ? t("heard_credit", values) : t("heard_back", values);
+}
+
 function rowOf(entry) {
-  const row = part("li", entry.points > 0 ? "entry good" : "entry bad");
+  const [kind, sign] = KINDS[Math.sign(entry.points)];
+  const row = part("li", `entry ${kind}`);
   row.dataset.seq = entry.seq;
   const words = part("div", "words");
   words.append(part("p", "sentence", sentence(entry)), facts(entry));
-  const mark = part("span", "mark", entry.points > 0 ? "✓" : "!");
+  const mark = part("span", "mark", sign);
   mark.setAttribute("aria-hidden", "true");
   const gain = part("span", "gain", entry.points > 0 ? `+${number(entry.points)}` : number(entry.points));
   row.append(mark, words, gain);
@@ -104,7 +112,7 @@ function facts(entry) {
   const line = part("p", "facts");
   line.append(time);
   if (bin) line.append(` · ${bin}`);
-  if (mass_g && entry.points > 0) line.append(` · ${t("mass", { mass: number(mass_g) })}`);
+  if (mass_g && entry.points !== 0) line.append(` · ${t("mass", { mass: number(mass_g) })}`);
   return line;
 }
 
