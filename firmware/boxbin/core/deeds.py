@@ -6,106 +6,90 @@ first (or only) one in the table. Events come in through visit.py.
 """
 
 from . import rules
-from .container import Container
-from .door import Door
-from .rules import CLOSED, DROP, IDLE, LABEL, REUSE, STARTING, STAY, STEADY
-from .scale import Scale
+from .machine import Machine
+from .rules import ARMED, CLOSED, COLLECT, DROP, IDLE, LABEL, NOBODY, OPENING, REUSE, STAY, STEADY
 from .settings import REQUIRED
-from .speaker import Speaker
 
 SETTLED_PERCENT = 15  # a carton that leans on the wall has lost less than this
 LANDING_MS = 700  # a label scanned so shortly before a rise is seen is for the carton after it
-GROWS_MS = 2_000  # more mass so soon after a deposit: the same carton, that was still held
-LINES_MAX = 20  # lines in a row that nobody earned (refused, unattended, fault), then
-LINE_EACH_MS = 30_000  # one in this time: a prankster must not fill the journal
-NO_PASS = "", "", 0  # handle, pass, when it was scanned
 
 
-class Deeds:
-    """What a visit knows, and what it can do."""
-
-    def __init__(self, settings, zero_counts):
-        self._settings = settings
-        self._actions = []
-        self.scale = Scale(settings, zero_counts)
-        self.container = Container(settings)
-        self.door = Door(settings, self._actions.append)
-        self._speaker = Speaker(settings, self._actions.append)
-        self._labels = []  # codes that earned a thank-you here lately, oldest first
-        self._at_rest = False
-        self.state = STARTING
-        self.deadline_ms = None
-        self._faults = []  # why the bin is closed, oldest first
-        self._lines_left, self._lines_ms = LINES_MAX, 0
-        self._ended_ms = self._others_until_ms = self._reuse_until_ms = 0
-        self._coming, self._coming_label = NO_PASS, ""  # what was scanned just now
-        self._forget_member()
-
-    def _forget_member(self):
-        self._handle = self._pass = self._label = ""
-        self._next_pass = NO_PASS
-        self._next_label = self._restless_label = ""
-        self._pass_ms = self._rise_ms = self._visit_ends_ms = self._drop_ends_ms = 0
-        self._earned = []  # the n of each line of this visit that earns something
-        self._cartons = self._n = 0
-        self._label_before, self._changed_ms = "", 0
-        self._deposit_ms = 0
-        self._finishing = False
-        self._line_waits = "", 0, ""  # kind, mass, label
-        self._undone = ()
-        self._open_since_deposit = False
+class Deeds(Machine):
+    """One method a rule. Its words stand above its row."""
 
     # -- what the rules do: visit ---------------------------------------------------------------
 
     def begin(self, now_ms):
         if self._restless_label:
-            self.container.explain()
+            self.container.came(now_ms)
         self._forget_member()
         self._handle, self._pass, self._pass_ms = self._coming
         self._visit_ends_ms = now_ms + self._settings.visit_ms
-        self._others_until_ms = now_ms + self._settings.handover_ms
-        self.container.begin_visit()
+        self.container.begin_visit(now_ms, self._handle)
         if now_ms < self._reuse_until_ms:
             self._reuse_until_ms = 0
             return self.offer_reuse(now_ms)
+        if now_ms < self._early_until_ms:
+            self._next_label, self._early_label = self._early_label, ""
         self._speaker.after(now_ms, "label" if self._required() else "opening")
-        return LABEL if self._required() else STEADY
+        return LABEL if self._required() or self._next_label else STEADY
 
-    def queue_pass(self, _now_ms):
+    def queue_pass(self, now_ms):
         self._next_pass, self._next_label = self._coming, ""
+        if self.state == DROP and self._at_rest and self._earned and not self._required():
+            return self.begin(now_ms)  # the open flap waits for nobody's carton in particular
+        return None
 
     def queue_label(self, _now_ms):
         self._next_label = self._coming_label
 
     def pass_first(self, now_ms):
+        self._early_label = self._coming_label
+        self._early_until_ms = now_ms + self._settings.handover_ms if self._early_label else 0
         self._speaker.message(now_ms, "pass_first")
 
-    def take_label(self, _now_ms):
+    def take_label(self, now_ms):
         self._label = self._coming_label
         if self._restless_label and self._restless_label != self._label:
-            self.container.explain()  # what lies there unweighed is nobody's now
+            self.container.came(now_ms)  # what lies there unweighed is nobody's now
         self._restless_label = ""
 
     def change_label(self, now_ms):
-        coming = self._next_pass
-        if coming[0]:
-            self._coming = coming
+        if self.state == DROP:
+            self._next_label = self._coming_label
+            self._switch_ms = now_ms + LANDING_MS
+            return None
+        if self._next_pass[0]:
+            self._coming = self._next_pass
             self.begin(now_ms)
             self._label = self._coming_label
             return STEADY
-        if self.state == DROP and not self._at_rest:
-            self._next_label = self._coming_label  # something is landing: this is for the next one
+        self._label = self._coming_label
+        return None
+
+    def switch(self, now_ms):
+        if not self._at_rest:
+            self._switch_ms = now_ms + LANDING_MS  # something may be landing
             return None
-        self._label_before, self._changed_ms = self._label, now_ms
+        self._coming_label, self._next_label = self._next_label, ""
+        if self._next_pass[0]:
+            self._coming = self._next_pass
+            label = self._coming_label
+            self.begin(now_ms)
+            self._label = label
+            return STEADY
         self._label = self._coming_label
         return None
 
     def leave(self, now_ms):
+        if self.state & ARMED and not (self._required() or self._earned or self._label):
+            return self.offer_reuse(now_ms)
         self._end(now_ms, "no_label" if self.state == LABEL and not self._earned else "bye")
+        return IDLE
 
     def open(self, now_ms):
-        if self.container.kind == rules.LIGHT and self.container.change_mg > 0:
-            self.container.explain()
+        if self.container.kind == rules.LIGHT:
+            self.container.came(now_ms)
         self.door.move(now_ms, True)
         if self.door.shut:
             return rules.OPENING
@@ -133,12 +117,10 @@ class Deeds:
 
     def note_rise(self, now_ms):
         self._rise_ms = now_ms
-        if self._label_before and now_ms - self._changed_ms <= LANDING_MS:
-            self._next_label, self._label = self._label, self._label_before
-        self._label_before = ""
+        self._switch_ms = None  # a label scanned just now is for the next carton
 
     def deposit(self, now_ms):
-        if self.state == DROP:
+        if self.state & (OPENING | DROP):
             self.note_rise(now_ms)
         mass_mg = self.container.change_mg
         self._line_waits = ("deposit", mass_mg, self._label)
@@ -151,22 +133,25 @@ class Deeds:
             ("age", now_ms - self._pass_ms),
         )
 
+    def deposit_late(self, now_ms):
+        self._label, self._restless_label = self._restless_label, ""
+        self.deposit(now_ms)
+
     def thank(self, now_ms):
         kind, mass_mg, label = self._line_waits
         self.container.explain()
-        self.container.remember(self._n, mass_mg, label)
+        entry = self.container.account.earn(self._n, mass_mg, label, self._handle)
         self._earned.append(self._n)
-        last = False
         if kind == "deposit":
-            self._open_since_deposit = not self.door.shut
             self._deposit_ms = now_ms
+            self._cartons += 1
+            if self._first_mg:
+                entry.first_mg, self._first_mg = self._first_mg, 0
             if label:
                 self._labels.append(label)
                 if len(self._labels) > self._settings.labels_remembered:
                     del self._labels[0]
-            self._cartons += 1
-            last = self._cartons >= self._settings.visit_cartons
-        last = last or now_ms >= self._visit_ends_ms
+        last = self._cartons >= self._settings.visit_cartons or now_ms >= self._visit_ends_ms
         key = "reused" if kind == "reuse" else "thanks_end" if last else "thanks"
         self._speaker.thank(now_ms, key, (_to_g(abs(mass_mg)),), last)
         if last and not self._next_pass[0]:
@@ -175,7 +160,10 @@ class Deeds:
         return self._again()
 
     def refuse_light(self, now_ms):
-        return self._refuse(now_ms, "too_light")
+        if self.container.change_mg >= self._settings.rise_mg:
+            self._refused(now_ms, "too_light")
+        self._speaker.message(now_ms, "too_light")
+        self.container.came(now_ms)
 
     def refuse_unstable(self, now_ms):
         mass_mg = (self.scale.mass_mg or 0) - (self.container.level_mg or 0)
@@ -191,22 +179,23 @@ class Deeds:
     def refuse_unlabelled(self, now_ms):
         self._refused(now_ms, "no_label")
         self._speaker.message(now_ms, "label_first")
-        self.container.explain()
+        self.container.came(now_ms)
 
     def stone_out(self, _now_ms):
         return self._again()
 
     def leave_stone(self, now_ms):
-        self.container.explain()
+        self.container.came(now_ms)
         self._end(now_ms, "not_taken")
 
     def weigh_again(self, now_ms):
-        line = self.container.last()
-        stays_mg = line[1] + self.container.change_mg
+        line = self.container.account.last()
         self._withdraw(line)
-        self.container.change_mg = stays_mg
-        self.container.level_mg -= line[1]
-        self._label = line[2]
+        self.container.level_mg -= line.mass_mg
+        self.container.change_mg += line.mass_mg
+        self._first_mg = max(line.mass_mg, self.container.change_mg)
+        self._label = line.label
+        self._cartons -= 1
         self.deposit(now_ms)
 
     # -- what the rules do: mass that leaves -------------------------------------------------------
@@ -219,13 +208,14 @@ class Deeds:
         if self._earned:
             self._end(now_ms, "bye")
             return IDLE
-        self.container.forget_others()  # whatever is taken now is taken by right
+        self.container.account.take_by_right()
         self.door.move(now_ms, True)
         return REUSE
 
     def reuse(self, now_ms):
         mass_mg = self.container.change_mg
         if -mass_mg > self._settings.mass_max_mg:
+            self.container.account.leave(now_ms, -mass_mg, False, self._handle)
             self.owe(now_ms)
             return REUSE
         self._rise_ms = now_ms - self.container.held_ms
@@ -245,45 +235,99 @@ class Deeds:
     def take_back(self, now_ms):
         for line in self._undone:
             self._withdraw(line)
+        if self.container.account.gone_mg >= self._settings.mass_min_mg:
+            self._tell_gone(now_ms, self.container.account.gone_mg)
         self.container.explain()
         if self.state != CLOSED:
             self._speaker.message(now_ms, "withdrawn")
 
     def _withdraw(self, line):
-        self._line("withdrawn", ("of", line[0]), ("g", _to_g(abs(line[1]))))
-        self.container.forget(line)
-        if line[2] in self._labels:
-            self._labels.remove(line[2])  # an honest second try is welcome
+        self._line("withdrawn", ("of", line.n), ("g", _to_g(abs(line.mass_mg))))
+        self.container.account.remove(line)
+        if line.label in self._labels:
+            self._labels.remove(line.label)  # an honest second try is welcome
+
+    def _tell_gone(self, now_ms, gone_mg):
+        if self.state & NOBODY:
+            self._line_bounded(now_ms, "unattended", ("g", -_to_g(gone_mg)))
+        else:
+            self._line_bounded(now_ms, "refused", ("why", "taken_out"), ("g", _to_g(gone_mg)))
 
     def owe(self, now_ms):
-        last = self.container.last()
-        leans = last is not None and -self.container.change_mg * 100 < last[1] * SETTLED_PERCENT
-        if not leans:
-            self._refused(now_ms, "taken_out")
+        change_mg = -self.container.change_mg
+        last = self.container.account.last()
+        leans = last is not None and change_mg * 100 < last.mass_mg * SETTLED_PERCENT
+        if self.container.account.gone_mg and not leans:
+            self._tell_gone(now_ms, change_mg)
             self._speaker.message(now_ms, "put_back")
-        self.container.owe()
+        self.container.explain()
         return self._again() if self.state == rules.TAKE_OUT else None
 
     def unattended(self, now_ms):
         self._line_bounded(now_ms, "unattended", ("g", _to_g(self.container.change_mg)))
-        self.container.sink(now_ms, self.door.shut)
-
-    def absorb(self, _now_ms):
+        if self.container.change_mg > 0:
+            self.container.came(now_ms)
         self.container.explain()
 
+    def absorb(self, now_ms):
+        self.container.came(now_ms)
+
+    # -- what the rules do: collection ------------------------------------------------------------
+
     def collect(self, now_ms):
+        if now_ms < self._emptied_until_ms:
+            self._emptied_until_ms = 0  # it ended by itself just now, and this is the second scan
+            self._speaker.message(now_ms, "collected")
+            return STAY
         self._forget_member()
-        self._ended(now_ms)
+        self.container.account.end(now_ms)
+        self.door.leave()
+        return COLLECT
 
     def collected(self, now_ms):
         if not self._at_rest and not self._finishing:
             self._finishing = True  # weigh what was taken once it rests
             self.deadline_ms = now_ms + self._settings.settle_ms
             return STAY
+        self._emptied_until_ms = now_ms + self._settings.collect_rest_ms
         self._line("collection", ("g", _to_g(max(0, -self.container.change_mg))))
         self.container.emptied()
+        self._finishing = False
+        if not self.door.shut:
+            self.door.move(now_ms, False)
+        if self._faults:
+            return CLOSED
         self._speaker.message(now_ms, "collected")
         return IDLE
+
+    def next_after_collection(self, now_ms):
+        if not self.door.shut:
+            return STAY
+        self._finishing = True
+        state = self.collected(now_ms)
+        return state if state == CLOSED else self.begin(now_ms)
+
+    # -- what the rules do: faults ----------------------------------------------------------------
+
+    def close(self, now_ms):
+        what = self._faults[-1]
+        self._forget_member()
+        self.container.account.end(now_ms)
+        self._speaker.say("closed_" + what)
+        if what != "flap" or self.door.wanted_open:
+            self.door.move(now_ms, False)
+
+    def unwritten(self, now_ms):
+        if "journal" not in self._faults:
+            self._faults.append("journal")
+        self.close(now_ms)
+
+    def try_flap(self, now_ms):
+        if self.door.shut:
+            self._mended(now_ms, "flap")  # it is where it belongs: let the next visit try it
+        elif "flap" in self._faults:
+            self.door.move(now_ms, False)
+            self.deadline_ms = now_ms + self._settings.flap_retry_ms
 
     # -- what they have in common -----------------------------------------------------------------
 
@@ -293,34 +337,16 @@ class Deeds:
     def _required(self):
         return self._settings.label_policy == REQUIRED
 
-    def _refuse(self, now_ms, why):
-        self._refused(now_ms, why)
-        self._speaker.say(why)
-        self.container.explain()
-        return self._again()
-
     def _refused(self, now_ms, why):
         mass_mg = abs(self.container.change_mg)
         self._line_bounded(now_ms, "refused", ("why", why), ("g", _to_g(mass_mg)))
-
-    def _line(self, kind, *fields):
-        self._actions.append(("line", kind, fields))
-
-    def _line_bounded(self, now_ms, kind, *fields):
-        passed = (now_ms - self._lines_ms) // LINE_EACH_MS
-        if passed > 0:
-            self._lines_left = min(LINES_MAX, self._lines_left + passed)
-            self._lines_ms += passed * LINE_EACH_MS
-        if self._lines_left > 0:
-            self._lines_left -= 1
-            self._line(kind, *fields)
 
     def _end(self, now_ms, key):
         self._ended(now_ms)
         self._speaker.message(now_ms, key)
 
     def _ended(self, now_ms):
-        self._ended_ms = now_ms
+        self.container.account.end(now_ms)
         if self.door.wanted_open or not self.door.shut:
             self.door.move(now_ms, False)
 

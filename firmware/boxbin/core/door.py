@@ -1,6 +1,7 @@
 """The flap as it is wanted and as it is: tried again a few times before it is a fault."""
 
 AGAIN, FAILED = "again", "failed"
+SHUT_TRIES = 2  # people hold a flap open, nobody holds it shut: so many times more patience
 
 
 class Door:
@@ -20,6 +21,11 @@ class Door:
         self._tries = 1
         self._ask(now_ms)
 
+    def leave(self):
+        """Let it be where it is: no asking, no fault."""
+        self.wanted_open = not self.shut
+        self.deadline_ms = None
+
     def reed(self, shut):
         """The reed switch changed."""
         self.shut = shut
@@ -32,7 +38,8 @@ class Door:
         """
         if self.deadline_ms is None or now_ms < self.deadline_ms:
             return ""
-        if self._tries >= self._settings.flap_tries:
+        tries = self._settings.flap_tries
+        if self._tries >= (tries if self.wanted_open else SHUT_TRIES * tries):
             self.deadline_ms = None
             return FAILED
         self._tries += 1

@@ -23,7 +23,7 @@ NAMES = "starting idle label steady opening drop settle write take_out reuse col
 NOBODY = IDLE | CLOSED
 ARMED = STEADY | OPENING | DROP  # a label is known (or none is required): the next carton counts
 VISITING = LABEL | STEADY | OPENING | DROP | SETTLE | TAKE_OUT | REUSE
-AT_ONCE = DROP | SETTLE | TAKE_OUT  # here a carton counts as soon as it rests
+AT_ONCE = OPENING | DROP | SETTLE | TAKE_OUT  # here a carton counts as soon as it rests
 
 # -- events, one bit each as well --------------------------------------------------------------
 PASS = 1  # another pass
@@ -40,6 +40,8 @@ HEAVY = 1024  # rests, too heavy
 LESS = 2048  # rests, mass has left
 BACK = 4096  # rests, a line undone
 AGAIN = 8192  # rests, part has left or come
+LATE = 1048576  # rests after all
+SWITCH = 2097152  # no carton follows
 EMPTIED = 16384  # rests empty
 WRITTEN = 32768  # line in flash
 TIME_UP = 65536  # time is up
@@ -56,36 +58,42 @@ RULES = (
     # A visit begins (another's ends). No label required: open at once. Button before: REUSE.
     (IDLE | LABEL | REUSE, PASS, "begin", LABEL | STEADY | REUSE),
     # The next person's turn comes after this carton, or with a label.
-    (STEADY | OPENING | DROP | SETTLE | WRITE | TAKE_OUT, PASS, "queue_pass", STAY),
-    # Say that a pass comes first.
+    (STEADY | OPENING | DROP | SETTLE | WRITE | TAKE_OUT, PASS, "queue_pass", STAY | STEADY),
+    # Whoever comes next ends a collection, once the flap is shut.
+    (COLLECT, PASS, "next_after_collection", STAY | LABEL | STEADY | REUSE | CLOSED),
+    # Say that a pass comes first; if it comes soon, the label holds.
     (IDLE, SCANNED, "pass_first", STAY),
     # A label that was not used here lately.
     (LABEL | REUSE, SCANNED, "take_label", STEADY),
     # The last label before the drop counts; after a queued pass it is that person's.
     (ARMED, SCANNED, "change_label", STAY | STEADY),
+    # So it was not scanned while a carton was landing: now it counts.
+    (DROP, SWITCH, "switch", STAY | STEADY),
     # For the next carton.
     (SETTLE | WRITE | TAKE_OUT, SCANNED, "queue_label", STAY),
     # To take a carton out: say that a pass comes first.
     (IDLE, BUTTON, "want_reuse", STAY),
     # Who has given something is done; who has not may take a carton out to ship in it: open.
     (LABEL, BUTTON, "offer_reuse", REUSE | IDLE),
-    # The person is done.
-    (ARMED | REUSE, BUTTON, "leave", IDLE),
+    # The person is done; where no label is required, it is the way to REUSE.
+    (ARMED | REUSE, BUTTON, "leave", IDLE | REUSE),
     # Open the flap; it may be open still.
     (STEADY, RESTS, "open", OPENING | DROP),
     # Ask for the carton.
     (STEADY | OPENING, OPENED, "await_drop", DROP),
     # Something is in: weigh.
-    (DROP, RISES, "note_rise", SETTLE),
+    (OPENING | DROP, RISES, "note_rise", SETTLE),
     # A touch that left nothing.
     (SETTLE, NOTHING, "", DROP),
     # Line `deposit`.
-    (DROP | SETTLE | TAKE_OUT, CARTON, "deposit", WRITE),
+    (OPENING | DROP | SETTLE | TAKE_OUT, CARTON, "deposit", WRITE),
+    # The carton that never came to rest is at rest: line `deposit`.
+    (LABEL, LATE, "deposit_late", WRITE),
     # Line `refused`; the flap stays open to take it out.
-    (DROP | SETTLE, HEAVY, "refuse_heavy", TAKE_OUT),
-    # Line `refused`, once no hand can be holding it any more.
-    (DROP | SETTLE, LIGHT, "refuse_light", LABEL | STEADY),
-    # Line `refused`; the same label scanned again weighs it again.
+    (OPENING | DROP | SETTLE, HEAVY, "refuse_heavy", TAKE_OUT),
+    # Say so; line `refused` if it fell. The carton itself may still come.
+    (DROP | SETTLE, LIGHT, "refuse_light", DROP),
+    # Line `refused`, for now.
     (SETTLE, TIME_UP, "refuse_unstable", LABEL | STEADY),
     # Thanks, and shut. IDLE after the last carton of a visit.
     (WRITE, WRITTEN, "thank", LABEL | STEADY | IDLE),
@@ -96,8 +104,8 @@ RULES = (
     # Line `reuse`, unless it was more than a carton.
     (REUSE, LESS, "reuse", WRITE | REUSE),
     # A hand had been weighed too, or had held a part: lines `withdrawn` and `deposit`.
-    (LABEL, AGAIN, "weigh_again", WRITE),
-    # Line `withdrawn` for each line undone.
+    (IDLE | LABEL | ARMED, AGAIN, "weigh_again", WRITE),
+    # Line `withdrawn` for each line undone; what more has left is owed or unattended.
     (VISITING | NOBODY, BACK, "take_back", STAY),
     # Line `refused`; it must come back before a carton counts.
     (LABEL | STEADY | OPENING | DROP | SETTLE, LESS, "owe", STAY),
@@ -118,9 +126,11 @@ RULES = (
     # Nothing was taken.
     (REUSE, TIME_UP, "nothing_out", IDLE),
     # The operator empties the bin; scale faults and falls are expected.
-    (NOBODY | LABEL | REUSE | ARMED, KEY, "collect", COLLECT),
+    (NOBODY | LABEL | REUSE | ARMED | TAKE_OUT, KEY, "collect", COLLECT | STAY),
     # Line `collection`, as soon as the scale rests.
-    (COLLECT, KEY | BUTTON | EMPTIED | TIME_UP, "collected", IDLE | STAY),
+    (COLLECT, KEY | BUTTON | EMPTIED | TIME_UP, "collected", IDLE | STAY | CLOSED),
+    # The line cannot be told to be in flash: no thanks.
+    (WRITE, TIME_UP, "unwritten", CLOSED),
     # A flap fault: try to shut it again.
     (CLOSED, TIME_UP, "try_flap", STAY),
     # Line `fault`; shut, and say why. No thanks without evidence.
@@ -134,6 +144,7 @@ TIMES = {
     LABEL: "label_ms",
     STEADY: "steady_ms",
     SETTLE: "settle_ms",
+    WRITE: "write_ms",
     TAKE_OUT: "drop_ms",
     REUSE: "drop_ms",
     COLLECT: "collect_ms",

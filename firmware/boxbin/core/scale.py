@@ -16,6 +16,7 @@ Each reading has one of three answers: a value (STABLE, with `mass_mg`), UNSTABL
     SATURATED         nothing but the ends of the range for RAIL_MS
     STUCK             the very same number for `stuck_ms`: 50 nV of noise are some 20 counts at gain
                       128 (facts/hardware.md), so a live converter never repeats itself for long
+                      (QUIET_MS when it has not shown any noise yet)
     ERRATIC           most readings jump by more than ERRATIC_MG: half-clocked, a bit slipped
 
 A missing reading is no value: never the last one, never zero. The absolute mass drifts by kilograms
@@ -35,6 +36,7 @@ FAULTS = (MISSING, SATURATED, STUCK, ERRATIC)
 COUNTS_MAX = 0x7FFFFF
 COUNTS_MIN = -0x800000
 MISSING_MS = 2_000
+QUIET_MS = 30_000
 RAIL_MS = 500
 GAP_MS = 500  # what lies on both sides of a longer gap is not one window
 ERRATIC_MG = 1_000_000  # more than a kilogram from one reading to the next
@@ -77,16 +79,15 @@ class Scale:
         del self._times_ms[:]
         del self._slots[:]
         self._calm.clear()
-        self._spread = 0
+        self._spread = None  # of the last window at rest
+        self._wide = 0  # of the last window that was not, without one spike
         self.state = UNSTABLE
         self.mass_mg = None
 
     @property
     def noise_mg(self):
         """Usual peak-to-peak spread of a window of the idle container, 0 until learned."""
-        if self._noise is None:
-            return 0
-        return self._noise // _NOISE_SHARE * 1_000_000 // self._counts_per_kg
+        return (self._noise or 0) // _NOISE_SHARE * 1_000_000 // self._counts_per_kg
 
     def add(self, now_ms, raw):
         """Take one reading (`None`: there was none, or its frame was bad); return the new state."""
@@ -126,6 +127,8 @@ class Scale:
 
     def learn(self):
         """Nobody is there and the container rests: this is how noisy it is at the best of times."""
+        if self._spread is None:
+            return  # it rests by the means of blocks, and is rough: that is not its own noise
         if self._noise is None:
             self._noise = self._spread * _NOISE_SHARE
         else:
@@ -153,7 +156,8 @@ class Scale:
         """STUCK, ERRATIC or None, from how this reading differs from the one before."""
         same, self._same = self._same, raw
         if raw == same:
-            return STUCK if now_ms - self._same_ms >= self._settings.stuck_ms else None
+            limit_ms = self._settings.stuck_ms if self._noise else QUIET_MS
+            return STUCK if now_ms - self._same_ms >= limit_ms else None
         self._same_ms = now_ms
         if same is not None and abs(raw - same) > self._jump_counts:
             self._erratic_ms = min(2 * ERRATIC_MS, self._erratic_ms + period_ms)
@@ -194,23 +198,30 @@ class Scale:
         elif calm.counts is not None and abs(counts - calm.counts) <= calm.spread:
             self.state = STABLE
             self.mass_mg = self._to_mg(calm.counts)
+            if self._wide <= self._widest:
+                self._spread = self._wide  # a scale that is always as noisy as this
         else:
             self.state = UNSTABLE
             self.mass_mg = self._to_mg(counts)
 
     def _rest(self):
         """The mean of the window when it is at rest, else None."""
+        self._spread = None
         slots = self._slots
-        self._spread = max(slots) - min(slots)
-        if self._spread > self._band:
+        spread = max(slots) - min(slots)
+        if spread > self._band:
             slots = self._without_spike()
             if slots is None:
                 return None
+            spread = max(slots) - min(slots)
+        elif not spread and self._noise:
+            return None  # a converter that makes noise and now makes none is frozen
         half = len(slots) // 2
         late = sum(slots[-half:])
         slide = abs(sum(slots[:half]) - late)
         if slide > self._level * half:
             return None
+        self._spread = spread
         # The last of a slow settling: the later half is nearer to where it ends.
         return late // half if 2 * slide > self._level * half else sum(slots) // len(slots)
 
@@ -218,19 +229,17 @@ class Scale:
         """The window without the one slot that is off; None when it is more than that one."""
         slots = self._slots
         ordered = sorted(slots)
-        if ordered[-2] - ordered[0] <= self._band:
-            spike = ordered[-1]
-        elif ordered[-1] - ordered[1] <= self._band:
-            spike = ordered[0]
-        else:
+        below, above = ordered[-2] - ordered[0], ordered[-1] - ordered[1]
+        self._wide = min(below, above)
+        if self._wide > self._band:
             return None
+        spike = ordered[-1] if below <= above else ordered[0]
         at = slots.index(spike)
-        self._spread = ordered[-2] - ordered[1]
         return slots[:at] + slots[at + 1 :]
 
     def _widen(self, noise_counts):
         settings = self._settings
-        most = self._to_counts(settings.rest_band_max_mg)
+        most = self._widest = self._to_counts(settings.rest_band_max_mg)
         least = self._to_counts(settings.rest_band_mg)
         self._band = max(least, min(2 * noise_counts, most))
         # How far the means of both halves may lie apart.

@@ -26,6 +26,7 @@ TABLE = {
     "flap_tries": (4, 1, 20),  # how often it is asked before that is a fault
     "drop_ms": (30_000, 3_000, 300_000),  # from flap open to something inside
     "settle_ms": (15_000, 1_000, 60_000),  # from something inside to rest
+    "write_ms": (5_000, 1_000, 60_000),  # a line to flash
     "withdraw_ms": (300_000, 0, 3_600_000),  # after a visit, mass that leaves is that visit's
     "handover_ms": (10_000, 0, 60_000),  # and in the next visit, for so long
     "collect_ms": (600_000, 10_000, 3_600_000),  # a collection at most
