@@ -18,16 +18,17 @@ GONE_MS = 180_000  # so long a container can be held up, or a carton be on its w
 class Line:
     """One entry: n (0: it earned nothing), its mass (negative: a reuse), label, member's handle.
 
-    `until_ms`: after that it can not be taken back; None while its visit goes on. `first_mg` is the
-    mass it had before it was weighed again.
+    `until_ms`: after that it can not be taken back; None while its visit goes on. `again`: it was
+    weighed a second time.
     """
 
     def __init__(self, n, mass_mg, label="", handle=""):
         self.n = n
-        self.mass_mg = self.first_mg = mass_mg
+        self.mass_mg = mass_mg
         self.label = label
         self.handle = handle
         self.until_ms = None
+        self.again = False
 
 
 class Account:
@@ -143,7 +144,7 @@ class Account:
         undone = []
         while gone_mg > 0:
             line = self._payer()
-            if line is None or (line.n and 2 * gone_mg < line.first_mg):
+            if line is None or (line.n and 2 * gone_mg < line.mass_mg):
                 break
             self.remove(line)
             if line.n:

@@ -163,8 +163,8 @@ class Container:
             fall_mg = mass_mg - self._top_mg
             if fall_mg <= -least_mg:
                 line = self.account.exact(fall_mg)
-        self._dip_mg = self._top_mg = None
         if line is None or not line.n or line.mass_mg < 0:
             return None
+        self._dip_mg = self._top_mg = None
         self.change_mg = fall_mg
         return line

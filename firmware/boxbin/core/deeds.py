@@ -145,8 +145,7 @@ class Deeds(Machine):
         if kind == "deposit":
             self._deposit_ms = now_ms
             self._cartons += 1
-            if self._first_mg:
-                entry.first_mg, self._first_mg = self._first_mg, 0
+            entry.again, self._is_again = self._is_again, False
             if label:
                 self._labels.append(label)
                 if len(self._labels) > self._settings.labels_remembered:
@@ -193,7 +192,7 @@ class Deeds(Machine):
         self._withdraw(line)
         self.container.level_mg -= line.mass_mg
         self.container.change_mg += line.mass_mg
-        self._first_mg = max(line.mass_mg, self.container.change_mg)
+        self._is_again = True
         self._label = line.label
         self._cartons -= 1
         self.deposit(now_ms)
@@ -240,6 +239,11 @@ class Deeds(Machine):
         self.container.explain()
         if self.state != CLOSED:
             self._speaker.message(now_ms, "withdrawn")
+        line = self._undone[0]
+        if self.state != LABEL or self.door.shut or not line.label or line.until_ms is not None:
+            return None
+        self._label = line.label
+        return STEADY
 
     def _withdraw(self, line):
         self._line("withdrawn", ("of", line.n), ("g", _to_g(abs(line.mass_mg))))

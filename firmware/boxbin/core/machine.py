@@ -41,7 +41,8 @@ class Machine:
         self._earned = []  # the n of each line of this visit that earns something
         self._cartons = self._n = 0
         self._switch_ms = None  # when a label scanned before the open flap counts
-        self._deposit_ms = self._first_mg = 0
+        self._deposit_ms = 0
+        self._is_again = False
         self._finishing = False
         self._line_waits = "", 0, ""  # kind, mass, label
         self._undone = []

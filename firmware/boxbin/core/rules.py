@@ -82,7 +82,7 @@ RULES = (
     # Ask for the carton.
     (STEADY | OPENING, OPENED, "await_drop", DROP),
     # Something is in: weigh.
-    (OPENING | DROP, RISES, "note_rise", SETTLE),
+    (DROP, RISES, "note_rise", SETTLE),
     # A touch that left nothing.
     (SETTLE, NOTHING, "", DROP),
     # Line `deposit`.
@@ -105,8 +105,8 @@ RULES = (
     (REUSE, LESS, "reuse", WRITE | REUSE),
     # A hand had been weighed too, or had held a part: lines `withdrawn` and `deposit`.
     (IDLE | LABEL | ARMED, AGAIN, "weigh_again", WRITE),
-    # Line `withdrawn` for each line undone; what more has left is owed or unattended.
-    (VISITING | NOBODY, BACK, "take_back", STAY),
+    # Line `withdrawn` for each line undone. While the flap is open the label waits for its carton.
+    (VISITING | NOBODY, BACK, "take_back", STAY | STEADY),
     # Line `refused`; it must come back before a carton counts.
     (LABEL | STEADY | OPENING | DROP | SETTLE, LESS, "owe", STAY),
     # More than the stone was taken.

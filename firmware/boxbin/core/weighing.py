@@ -2,7 +2,7 @@
 
 from . import rules, scale
 from .deeds import SETTLED_PERCENT, Deeds
-from .rules import COLLECT, DROP, IDLE, LABEL, NOBODY, OPENING, SETTLE, STARTING, STEADY
+from .rules import COLLECT, DROP, IDLE, LABEL, NOBODY, SETTLE, STARTING, STEADY
 
 HAND_MS = 5_000  # so long after a deposit a hand may still have been inside
 GROWS_MS = (
@@ -49,7 +49,7 @@ class Weighing(Deeds):
             if not self.door.shut:
                 box.start(mass_mg)  # somebody was faster than the first rest
             return
-        if self.state & (DROP | OPENING) and mass_mg - box.level_mg >= self._settings.rise_mg:
+        if self.state == DROP and mass_mg - box.level_mg >= self._settings.rise_mg:
             self._event(now_ms, rules.RISES)
         if box.account.lines:
             paused_mg = self.scale.pause_mg()
@@ -61,6 +61,8 @@ class Weighing(Deeds):
         nobody = bool(self.state & NOBODY)
         box = self.container
         kind = box.look(now_ms, mass_mg, self.scale.noise_mg, not nobody, self.door.shut)
+        if kind == rules.LESS:
+            box.pause(now_ms, mass_mg)
         line = None if kind == rules.NOTHING else box.hidden(now_ms, mass_mg)
         if line is not None:
             # Its mass left, and something else came before the scale was at rest.
@@ -161,7 +163,7 @@ class Weighing(Deeds):
         line = self.container.account.last()
         if line is None or not self._pass or not self.state & (IDLE | LABEL | rules.ARMED):
             return None
-        if line.mass_mg <= 0 or line.first_mg != line.mass_mg:
+        if line.mass_mg <= 0 or line.again:
             return None
         began_ms = now_ms - self.container.held_ms - self._settings.rest_ms
         if began_ms - self._deposit_ms > within_ms and (
