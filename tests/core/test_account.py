@@ -26,8 +26,13 @@ def test_a_fall_of_one_lines_mass_is_that_lines():
 
 def test_what_came_last_leaves_first():
     a = filled(300, 200, 500)
-    assert leave(a, 700) == [3, 2] and a.gone_mg == 0
-    assert [line.n for line in a.lines] == [1]
+    assert leave(a, 600) == [3, 2] and a.gone_mg == 0
+    assert [line.n for line in a.lines if line.n] == [1]
+
+
+def test_two_lines_that_leave_together_need_not_be_neighbours():
+    a = filled(300, 200, 500)
+    assert leave(a, 798) == [3, 1]
 
 
 def test_a_line_is_undone_in_several_pulls():

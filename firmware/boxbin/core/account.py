@@ -2,9 +2,9 @@
 
 Mass has no name on it. When some leaves, this is how it is told whose it was:
 
-- A fall of just one line's mass is that line's.
+- A fall of just one line's mass is that line's, of just two lines' mass both of theirs.
 - Otherwise what came last leaves first. Mass that earned nothing pays for a fall; a line is undone
-  when at least half of its mass is gone, at once or in several pulls.
+  when GONE_PERCENT of its mass is gone, at once or in several pulls.
 - What nobody can pay for is *gone*. It may come back: the container was held up, or a carton was
   taken out of it. Then it counts for nothing until it is back.
 """
@@ -12,6 +12,8 @@ Mass has no name on it. When some leaves, this is how it is told whose it was:
 SAME_MG = 12_000  # two weighings of one carton: this close, or
 SAME_PERCENT = 6
 LINES_MAX = 32
+GONE_PERCENT = 40  # less may be a carton that leans on something now
+PAIRS_OF = 8  # the newest lines of which two may have left together
 GONE_MS = 180_000  # so long a container can be held up, or a carton be on its way back
 
 
@@ -138,13 +140,16 @@ class Account:
         if not handle and fall_mg > 2 * self._settings.mass_max_mg:
             self.clear()
             return []
+        pair = self._pair(fall_mg)
+        if pair:
+            return pair
         if not self.gone_mg or now_ms - self._gone_ms > GONE_MS:
             self.gone_mg, self._began_ms = 0, now_ms
         gone_mg = self.gone_mg + fall_mg
         undone = []
         while gone_mg > 0:
             line = self._payer()
-            if line is None or (line.n and 2 * gone_mg < line.mass_mg):
+            if line is None or (line.n and 100 * gone_mg < GONE_PERCENT * line.mass_mg):
                 break
             self.remove(line)
             if line.n:
@@ -157,6 +162,14 @@ class Account:
         self._gone_ms = now_ms
         self._gone_shut, self._gone_handle = shut, handle
         return undone
+
+    def _pair(self, fall_mg):
+        lines = [line for line in self.lines[-PAIRS_OF:] if line.n and line.mass_mg > 0]
+        for at in range(len(lines) - 1, 0, -1):
+            for other in range(at - 1, -1, -1):
+                if same(lines[at].mass_mg + lines[other].mass_mg, fall_mg):
+                    return [lines[at], lines[other]]
+        return []
 
     def _payer(self):
         for at in range(len(self.lines) - 1, -1, -1):
