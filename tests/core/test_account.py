@@ -132,13 +132,13 @@ def test_ones_own_lines_stay_ones_own():
     assert a.lines == []
 
 
-def test_who_takes_by_right_undoes_only_what_is_his_own():
+def test_who_takes_by_right_undoes_nobody():
     a = filled(300)
     a.end(5_000)
     a.begin(6_000, "BERT")
     a.earn(2, 200_000, "", "BERT")
     a.take_by_right()
-    assert [line.n for line in a.lines] == [2]
+    assert leave(a, 200) == []
 
 
 def test_what_is_remembered_is_bounded():

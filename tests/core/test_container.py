@@ -45,7 +45,7 @@ def test_a_change_has_a_name():
 
 def test_the_noise_of_the_scale_is_not_something_light():
     b = Box()
-    assert b.box.look(200, 5_008_000, 10_000, True, False) == rules.NOTHING
+    assert b.box.look(200, 5_004_500, 10_000, True, False) == rules.NOTHING
 
 
 def test_the_level_follows_drift_and_the_zero_with_it():

@@ -67,7 +67,7 @@ class Account:
 
     def take_by_right(self):
         """A carton may be taken out now, whoever brought it."""
-        self.lines = [line for line in self.lines if line.until_ms is None]
+        self.lines = []
 
     def forget_until(self, now_ms):
         """Drop what could be taken back only earlier than now."""

@@ -57,7 +57,7 @@ class Container:
         self.start(mass_mg)
         change_mg = self.change_mg = mass_mg - self.level_mg
         least_mg = self._settings.mass_min_mg
-        light_mg = max(self._settings.light_mg, min(noise_mg, least_mg // 2))
+        light_mg = max(self._settings.light_mg, min(noise_mg, least_mg) // 2)
         kind = self._kind(change_mg, light_mg, least_mg)
         account = self.account
         if kind == CARTON and visiting:

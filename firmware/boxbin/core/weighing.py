@@ -122,7 +122,7 @@ class Weighing(Deeds):
         line = account.exact(box.change_mg)
         if line is None and self._hand_left(now_ms):
             self._event(now_ms, rules.AGAIN)
-        elif self.state == rules.REUSE and (line is None or not line.n):
+        elif self.state == rules.REUSE:
             self._event(now_ms, rules.LESS)
         elif line is not None and line.n:
             self._take_back_one(now_ms, line)

@@ -218,9 +218,12 @@ def test_a_killed_parent_leaves_no_bin_behind(tmp_path):
     )
     with parent:
         child = int(parent.stdout.readline())
-        assert b"interpreter.py" in Path(f"/proc/{child}/cmdline").read_bytes()
+        deadline = time.monotonic() + 20
+        # The kernel fills in the command line a moment after the program was started.
+        while b"interpreter.py" not in Path(f"/proc/{child}/cmdline").read_bytes():
+            assert time.monotonic() < deadline, "the bin has not started"
+            time.sleep(0.01)
         parent.kill()
-    deadline = time.monotonic() + 20
     while Path(f"/proc/{child}/cmdline").exists():
         if b"interpreter.py" not in Path(f"/proc/{child}/cmdline").read_bytes():
             break  # a zombie whose reaper is slow has no command line
