@@ -1,7 +1,7 @@
 """Means of readings in counts: of a few without their extremes, of a scale that never rests."""
 
 BLOCK_MS = 500
-BLOCKS = 5  # 2.5 s; twice as many for the rough case
+BLOCKS = 4  # 2 s; twice as many for the rough case
 CALM_MG = 6_000  # how closely the means of BLOCKS blocks must agree
 ROUGH_MG = 8_000  # or those of two times BLOCKS blocks
 SPREAD_MAX_MG = 200_000  # nothing that swings more than this is averaged

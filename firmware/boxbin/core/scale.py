@@ -10,7 +10,7 @@ Each reading has one of three answers: a value (STABLE, with `mass_mg`), UNSTABL
                       a slow slide is not taken for rest; the band widens with the noise that the
                       idle container showed (10 counts/g, a busy street), up to `rest_band_max_mg`
     slow rest         in wind or vibration nothing is ever within a band: then the mean of blocks
-                      (means.py) decides, when it has stopped moving for 2.5 s (or 5 s, when rough),
+                      (means.py) decides, when it has stopped moving for 2 s (or 4 s, when rough),
                       and the swing no longer dies away
     MISSING           no reading for MISSING_MS: a cable is off
     SATURATED         nothing but the ends of the range for RAIL_MS
