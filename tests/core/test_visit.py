@@ -953,3 +953,20 @@ def test_a_reed_switch_that_never_says_open_costs_nobody_a_carton():
     b.scan(LABEL)
     b.rest(300)
     assert b.kinds() == ["deposit"]
+
+
+def test_another_carton_that_falls_as_one_is_pulled_out():
+    for grams in (280, 298, 340, 600):
+        b = Bin()
+        deposit(b)
+        b.wait(60_000)
+        b.scan(OTHER)
+        b.scan("SF9999999999")
+        b.rest()
+        b.rest(-300)  # pulled out, and a second later
+        b.rest(grams)
+        if grams == 298:
+            assert b.kinds() == ["deposit"], "as if it had been lifted and put back"
+        else:
+            assert b.kinds() == ["deposit", "withdrawn", "deposit"], grams
+            assert b.lines[-1][1]["g"] == grams and b.lines[-1][1]["pass"] == OTHER

@@ -59,6 +59,8 @@ class Container:
         least_mg = self._settings.mass_min_mg
         light_mg = max(self._settings.light_mg, min(noise_mg, least_mg) // 2)
         kind = self._kind(change_mg, light_mg, least_mg)
+        if kind == NOTHING and change_mg <= -light_mg and self._dip_mg is not None:
+            kind = LESS  # not what was there: something else has come in its place
         account = self.account
         if kind == CARTON and visiting:
             if account.is_back(now_ms, change_mg, DRIFT_MG_PER_S, LIFT_DRIFT_MG):
