@@ -13,7 +13,7 @@ TABLE = {
     "mass_min_mg": (40_000, 5_000, 1_000_000),
     "mass_max_mg": (2_000_000, 100_000, 20_000_000),
     "rise_mg": (15_000, 2_000, 200_000),  # a reading this far above the baseline is "something"
-    "light_mg": (4_000, 500, 50_000),  # a resting difference below this is "nothing"
+    "light_mg": (3_000, 500, 50_000),  # a resting difference below this is "nothing"
     "light_ms": (2_500, 500, 20_000),  # how long "too light" must rest: no hand still holds it
     "rest_ms": (800, 200, 4_000),  # how long readings must agree
     "rest_band_mg": (8_000, 500, 100_000),  # how closely they must agree, peak to peak
