@@ -25,7 +25,8 @@ HEAD = """# The rules of a visit
 Drawn from [boxbin/core/rules.py](boxbin/core/rules.py) by `python -m tools.technician.rules`; do
 not edit this page. What each rule does is the method of its name in `deeds.py`; what "a carton" or
 "mass has left" means is in `container.py`; "at rest" is in `scale.py`. An event that has no row in
-a state changes nothing there.
+a state changes nothing there. Where several states may follow, the words say when; **stay** means
+that the state stays as it is.
 
 Three things to know first:
 
@@ -122,7 +123,10 @@ def _picture(table: list[Row]) -> list[str]:
     for row in table:
         if left_out & set(row.events):
             continue
-        for state in row.states if "another pass" not in row.events else ("idle",):
+        only_first = "a pass" in row.events  # from then on it is the next person's
+        for state in row.states:
+            if only_first and state != "idle":
+                continue
             for then in row.then:
                 if then not in ("stay", state):
                     labels = drawn.setdefault((state, then), [])
@@ -142,6 +146,9 @@ def page() -> str:
     text = SOURCE.read_text()
     table = rows(text)
     times = _times()
+    times[rules.CLOSED] = (
+        f"a flap fault is tried again after {TABLE['flap_retry_ms'][0] / 1000:g} s"
+    )
     times[rules.DROP] = f"`drop_ms`, {TABLE['drop_ms'][0] / 1000:g} s"
     times[rules.OPENING] = f"`flap_ms` times `flap_tries`, {_flap_s():g} s"
     lines = [HEAD, "## The states", "", "| state | waits for | at most |", "|---|---|---|"]

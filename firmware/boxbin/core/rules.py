@@ -26,7 +26,7 @@ VISITING = LABEL | STEADY | OPENING | DROP | SETTLE | TAKE_OUT | REUSE
 AT_ONCE = OPENING | DROP | SETTLE | TAKE_OUT  # here a carton counts as soon as it rests
 
 # -- events, one bit each as well --------------------------------------------------------------
-PASS = 1  # another pass
+PASS = 1  # a pass
 SCANNED = 2  # label scanned
 KEY = 4  # technician's key
 BUTTON = 8  # button
@@ -41,7 +41,7 @@ LESS = 2048  # rests, mass has left
 BACK = 4096  # rests, a line undone
 AGAIN = 8192  # rests, part has left or come
 LATE = 1048576  # rests after all
-SWITCH = 2097152  # no carton follows
+SWITCH = 2097152  # no carton has landed
 EMPTIED = 16384  # rests empty
 WRITTEN = 32768  # line in flash
 TIME_UP = 65536  # time is up
@@ -55,7 +55,7 @@ STARTED = 524288  # parts found
 RULES = (
     # Invite.
     (STARTING, STARTED, "", IDLE),
-    # A visit begins (another's ends). No label required: open at once. Button before: REUSE.
+    # A visit begins, another's ends. No label required: open. Button just before: to take one out.
     (IDLE | LABEL | REUSE, PASS, "begin", LABEL | STEADY | REUSE),
     # The next person's turn comes after this carton, or with a label.
     (STEADY | OPENING | DROP | SETTLE | WRITE | TAKE_OUT, PASS, "queue_pass", STAY | STEADY),
@@ -67,7 +67,7 @@ RULES = (
     (LABEL | REUSE, SCANNED, "take_label", STEADY),
     # The last label before the drop counts; after a queued pass it is that person's.
     (ARMED, SCANNED, "change_label", STAY | STEADY),
-    # So it was not scanned while a carton was landing: now it counts.
+    # A label scanned at the open flap counts once no carton has landed for a moment.
     (DROP, SWITCH, "switch", STAY | STEADY),
     # For the next carton.
     (SETTLE | WRITE | TAKE_OUT, SCANNED, "queue_label", STAY),
@@ -106,7 +106,9 @@ RULES = (
     # A hand had been weighed too, or had held a part: lines `withdrawn` and `deposit`.
     (IDLE | LABEL | ARMED, AGAIN, "weigh_again", WRITE),
     # Line `withdrawn` for each line undone. While the flap is open the label waits for its carton.
-    (VISITING | NOBODY, BACK, "take_back", STAY | STEADY),
+    (LABEL, BACK, "take_back", STAY | STEADY),
+    # Line `withdrawn` for each line undone.
+    (ARMED | SETTLE | TAKE_OUT | REUSE | NOBODY, BACK, "take_back", STAY),
     # Line `refused`; it must come back before a carton counts.
     (LABEL | STEADY | OPENING | DROP | SETTLE, LESS, "owe", STAY),
     # More than the stone was taken.

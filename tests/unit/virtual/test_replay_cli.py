@@ -14,7 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tools.cli import app
+from tools.virtual.replay import replay_files
 from tools.virtual.replay.trace import write_trace
+
+ROOT = Path(__file__).parents[3]
 
 LIMIT_S = 60
 HEADER = {"sps": 10, "counts_per_g": 26.0, "zero": 84_210}
@@ -154,3 +157,12 @@ def test_help_teaches(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0
     assert "visit.trace.jsonl" in result.output or "tests/traces" in result.output
+
+
+def test_the_example_in_help_and_readme_is_what_it_prints() -> None:
+    """Rules change; what is shown to strangers must follow."""
+    stone = ROOT / "tests" / "traces" / "stone.trace.jsonl"
+    [(_, told)] = replay_files([stone])
+    shown = json.dumps(told[0], separators=(",", ":")).split(',"file"')[0]
+    for path in ("tools/virtual/replay/cli.py", "tools/virtual/replay/README.md"):
+        assert shown in (ROOT / path).read_text(), (path, shown)

@@ -59,7 +59,7 @@ def replay(
 
         boxback replay --plot tests/traces/stone.trace.jsonl
 
-        {"t":11301,"event":"refused","n":1,"g":3483,"why":"too_heavy","file":"tests/traces/stone.trace.jsonl"}
+        {"t":11101,"event":"refused","n":1,"g":3484,"why":"too_heavy","file":"tests/traces/stone.trace.jsonl"}
 
     A trace is a header and then events in time order (t in ms):
 

@@ -139,6 +139,8 @@ def copy_stream(
     """
     import httpx  # noqa: PLC0415  (the page, which makes the stream, needs it not)
 
+    if "://" not in url:
+        url = f"http://{url}"
     begun_s = time.monotonic()
     rest = b""
     try:

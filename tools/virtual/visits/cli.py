@@ -103,7 +103,7 @@ def report(
         figures = made.rows[0].tally.figures()
         for key, value in figures.items():
             typer.echo(f"{key:<18} {value:.5g}")
-        typer.echo(out / "index.html")
+        typer.echo(f"written: {out / 'index.html'}")
 
 
 def _run(rows: list[reports.Row], place: Path, jobs: int) -> reports.Report:

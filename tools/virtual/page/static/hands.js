@@ -72,7 +72,11 @@ export function prepareHands() {
     input.name = "size";
     input.value = name;
     input.checked = name === chosen;
-    input.addEventListener("change", () => { chosen = name; show(); });
+    input.addEventListener("change", () => {
+      chosen = name;
+      if (inside) newCarton(); // another size is another carton, with a label of its own
+      show();
+    });
     label.append(input, document.createElement("span"));
     $("sizes").append(label);
   }
