@@ -144,3 +144,26 @@ def test_who_takes_by_right_undoes_nobody():
 def test_what_is_remembered_is_bounded():
     a = filled(*range(100, 300))
     assert len(a.lines) == account.LINES_MAX
+
+
+def test_others_are_forgotten_in_time_though_ones_own_come_first():
+    a = filled(300)
+    a.end(5_000)
+    a.begin(6_000, "BERT")
+    a.earn(2, 200_000, "", "BERT")
+    a.end(7_000)
+    a.begin(8_000, "ANNA")
+    a.forget_until(18_100)
+    assert [line.n for line in a.lines] == [1]
+
+
+def test_something_light_that_leaves_touches_no_line():
+    a = filled(60)
+    leave(a, 20)
+    a.gone_mg = 20_000
+    assert not a.light_leaves(15_000), "a line does not pay for that"
+    a.gone_mg = 0
+    a.come(1_000, 10_000)
+    a.gone_mg = 20_000
+    assert a.light_leaves(15_000) and [line.n for line in a.lines] == [1]
+    assert a.gone_mg == 20_000

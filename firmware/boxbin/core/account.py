@@ -71,8 +71,7 @@ class Account:
 
     def forget_until(self, now_ms):
         """Drop what could be taken back only earlier than now."""
-        if self.lines and self.lines[0].until_ms is not None:
-            self.lines = [x for x in self.lines if x.until_ms is None or x.until_ms >= now_ms]
+        self.lines = [x for x in self.lines if x.until_ms is None or x.until_ms >= now_ms]
 
     def clear(self):
         """The container is empty."""
@@ -130,6 +129,16 @@ class Account:
         """It is undone."""
         if line in self.lines:
             self.lines.remove(line)
+
+    def light_leaves(self, fall_mg):
+        """Whether something that earned nothing pays for a small fall alone; then it has."""
+        line = self.lines[-1] if self.lines else None
+        if line is None or line.n or line.mass_mg + SAME_MG < fall_mg:
+            return False
+        line.mass_mg -= fall_mg
+        if line.mass_mg <= 0:
+            self.remove(line)
+        return True
 
     def leave(self, now_ms, fall_mg, shut, handle):
         """`fall_mg` left: returns the lines that this undoes, newest first.

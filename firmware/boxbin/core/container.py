@@ -67,8 +67,10 @@ class Container:
                 account.gone_mg, account.match_mg = change_mg, 0
                 kind = NOTHING
         if kind == NOTHING:
-            if change_mg >= light_mg or (change_mg <= -light_mg and self._light_left()):
-                self._settle(now_ms)
+            if change_mg >= light_mg:
+                self.came(now_ms)
+            elif change_mg <= -light_mg and account.light_leaves(-change_mg):
+                self.explain()
             else:
                 self._follow(now_ms, visiting, shut)
             self._dip_mg = self._top_mg = None
@@ -89,18 +91,6 @@ class Container:
         if net_mg < least_mg:
             return LIGHT
         return HEAVY if change_mg > self._settings.mass_max_mg else CARTON
-
-    def _light_left(self):
-        """Something light that had earned nothing has left again."""
-        lines = self.account.lines
-        return bool(lines) and not lines[-1].n and lines[-1].mass_mg + HELD_MG >= -self.change_mg
-
-    def _settle(self, now_ms):
-        if self.change_mg > 0:
-            self.account.come(now_ms, self.change_mg)
-        else:
-            self.account.leave(now_ms, -self.change_mg, True, "")
-        self.explain()
 
     def _follow(self, now_ms, visiting, shut):
         limit_mg = min(1_000, now_ms - self._looked_ms) * DRIFT_MG_PER_S // 1_000

@@ -59,27 +59,23 @@ class Deeds(Machine):
             self._next_label = self._coming_label
             self._switch_ms = now_ms + LANDING_MS
             return None
-        if self._next_pass[0]:
-            self._coming = self._next_pass
-            self.begin(now_ms)
-            self._label = self._coming_label
-            return STEADY
-        self._label = self._coming_label
-        return None
+        return self._arm(now_ms, self._coming_label)
 
     def switch(self, now_ms):
         if not self._at_rest:
             self._switch_ms = now_ms + LANDING_MS  # something may be landing
             return None
-        self._coming_label, self._next_label = self._next_label, ""
-        if self._next_pass[0]:
-            self._coming = self._next_pass
-            label = self._coming_label
+        label, self._next_label = self._next_label, ""
+        return self._arm(now_ms, label)
+
+    def _arm(self, now_ms, label):
+        """The label counts from now on; after a queued pass it is that person's."""
+        coming = self._next_pass
+        if coming[0]:
+            self._coming = coming
             self.begin(now_ms)
-            self._label = label
-            return STEADY
-        self._label = self._coming_label
-        return None
+        self._label = label
+        return STEADY if coming[0] else None
 
     def leave(self, now_ms):
         if self.state & ARMED and not (self._required() or self._earned or self._label):

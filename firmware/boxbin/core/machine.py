@@ -105,13 +105,13 @@ class Machine:
 
     def _fault(self, now_ms, what, detail):
         """Take the bin out of service: no thanks without evidence."""
+        if what in self._faults and self.state == CLOSED:
+            return
         if what not in self._faults:
             self._faults.append(what)
             if what != "journal":
                 self._line_bounded(now_ms, "fault", ("what", what), ("detail", detail))
-            self._event(now_ms, rules.FAULT)
-        elif self.state != CLOSED:
-            self._event(now_ms, rules.FAULT)
+        self._event(now_ms, rules.FAULT)
 
     def _mended(self, now_ms, what):
         """A fault is gone; when it was the last one, the bin invites again."""

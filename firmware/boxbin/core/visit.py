@@ -1,9 +1,9 @@
 """The visit: from one scanned pass to its end, as decisions without I/O or clock.
 
-Longer than other files by a little: events and the table at work are read together. The rules
-themselves stand in rules.py as one table, what each of them does in deeds.py; here events are
-recognised. They come in as method calls with `now_ms` (a count of milliseconds that never goes
-back); what to do comes out as a tuple of actions:
+The rules stand in rules.py as one table, machine.py carries it out, deeds.py holds what each rule
+does, weighing.py what the scale means; here the other events are recognised. They come in as method
+calls with `now_ms` (a count of milliseconds that never goes back); what to do comes out as a tuple
+of actions:
 
     ("say", key, arguments)       a sentence of core/texts.py: display, lamp and sound
     ("flap", True or False)       open or shut
