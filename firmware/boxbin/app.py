@@ -51,6 +51,7 @@ class Bin:
             board.DISPLAY_ADDRESS,
             Font(_folder() + "font.bin"),
         )
+        self._texts = open(_folder() + texts.FILE)
         self._look_now = asyncio.ThreadSafeFlag()
         self.lamp = Lamp(board.LAMP, board.LAMP_PIXELS)
         self.buzzer = Buzzer(board.BUZZER)
@@ -93,9 +94,11 @@ class Bin:
         self._look_now.set()  # a time limit may have moved
 
     def _say(self, key, arguments):
-        self.display.show(texts.rows(key, arguments))
-        self.lamp.show(texts.LAMPS[texts.lamp(key)])
-        self.buzzer.play(texts.SOUNDS[texts.sound(key)])
+        self._texts.seek(0)
+        sentence = texts.find(self._texts, key) or texts.unknown(key)
+        self.display.show(texts.fill(sentence, arguments))
+        self.lamp.show(texts.LAMPS[sentence[4]])
+        self.buzzer.play(texts.SOUNDS[sentence[5]])
 
     def _write(self, kind, fields):
         """One line to flash; returns the actions that follow from it."""

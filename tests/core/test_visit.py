@@ -1,6 +1,8 @@
 from boxbin.core import rules, scale, texts, visit, wire
 from boxbin.core.settings import Settings
 
+with open(texts.__file__.rsplit("/", 2)[0] + "/" + texts.FILE) as f:
+    KEYS = [line.split("|")[0] for line in f.read().split("\n")]
 KEY = b"l" * 32
 STEP = 56_604_004
 UNIX_S = STEP * 30 + 5
@@ -44,7 +46,7 @@ class Bin:
     def do(self, actions):
         for action in actions:
             if action[0] == "say":
-                assert action[1] in texts.SENTENCES, action
+                assert action[1] in KEYS, action
                 self.said.append((action[1],) + tuple(action[2]))
             elif action[0] == "flap":
                 self.moves.append(action[1])
