@@ -18,7 +18,7 @@ class IdentityError(ValueError):
 class Identity:
     """All of it as attributes. Raises IdentityError that names the missing or wrong key.
 
-    `tls` says whether the link must be TLS; the certificates are read by `der` when they are needed.
+    `tls` says whether the link must be TLS; `der` reads the certificates when they are needed.
     """
 
     def __init__(self):

@@ -64,5 +64,14 @@ def test_an_answer_cut_anywhere_or_made_of_noise_is_refused():
 def test_addresses_need_no_question():
     for host in ("127.0.0.1", "10.0.0.255"):
         assert dns.is_address(host)
-    for host in ("", "1.2.3", "1.2.3.256", "1.2.3.4.5", "a.b.c.d", "1.2.3.", "1.2.3.-4", "localhost"):
+    for host in (
+        "",
+        "1.2.3",
+        "1.2.3.256",
+        "1.2.3.4.5",
+        "a.b.c.d",
+        "1.2.3.",
+        "1.2.3.-4",
+        "localhost",
+    ):
         assert not dns.is_address(host), host

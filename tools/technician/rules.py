@@ -77,7 +77,7 @@ def states(text: str) -> dict[int, tuple[str, str]]:
     """Each state's bit with its name and what it waits for."""
     return {
         bit: (rules.name(bit), words)
-        for bit, (_, words) in _named(text, "STARTING", "CLOSED").items()
+        for bit, (_, words) in _named(text, "STARTING", "SERVICE").items()
     }
 
 
@@ -85,7 +85,7 @@ def events(text: str) -> dict[int, str]:
     """Each event's bit in words."""
     return {
         bit: re.sub(r" *# noqa.*", "", words)
-        for bit, (_, words) in _named(text, "PASS", "STARTED").items()
+        for bit, (_, words) in _named(text, "PASS", "ORDERED").items()
     }
 
 

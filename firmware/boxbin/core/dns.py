@@ -1,4 +1,4 @@
-"""A DNS question and its answer (RFC 1035), as bytes: IPv4 addresses only, as lwIP has them here."""
+"""A DNS question and its answer (RFC 1035), as bytes. IPv4 addresses only."""
 
 PORT = 53
 ANSWER_BYTES_MAX = 512  # over UDP
