@@ -1,8 +1,8 @@
 """How long to wait before the next try: full jitter, so that bins never come back together.
 
 The wait is drawn evenly from zero to a window that doubles with each failure ("Exponential Backoff
-And Jitter", AWS Architecture Blog, 2015). The first window alone must hold a whole fleet: 1,000 bins
-over 60 s are 17 a second on average. `boxback load reconnect` draws the curve.
+And Jitter", AWS Architecture Blog, 2015). The first window alone must hold a whole fleet: 1,000
+bins over 60 s are 17 a second on average. `boxback load reconnect` draws the curve.
 """
 
 DOUBLINGS_MAX = 8
