@@ -970,3 +970,82 @@ def test_another_carton_that_falls_as_one_is_pulled_out():
         else:
             assert b.kinds() == ["deposit", "withdrawn", "deposit"], grams
             assert b.lines[-1][1]["g"] == grams and b.lines[-1][1]["pass"] == OTHER
+
+
+def look(b, *percents):
+    for percent in percents:
+        b.wait(60_000)
+        b.do(b.visit.level(b.now_ms, percent))
+
+
+def test_a_full_container_closes_the_bin_until_it_is_emptied():
+    b = Bin()
+    look(b, 94, 94, 95)
+    assert b.visit.state == rules.IDLE and b.last() == "idle"
+    look(b, 97)
+    assert b.visit.state == rules.CLOSED and b.last() == "closed_full"
+    assert b.lines == [("fault", {"what": "full", "detail": "97"})]
+    b.scan(PASS)
+    assert b.last() == "closed_full" and b.moves[-1] is False
+    look(b, 99, 90, -1)
+    assert b.visit.state == rules.CLOSED and len(b.lines) == 1
+    b.scan(KEY_CODE)
+    assert b.last() == "collect"
+    look(b, 100, 100)
+    b.rest(-4_000)
+    b.scan(KEY_CODE)
+    b.rest()
+    assert b.visit.state == rules.IDLE and b.kinds()[-1] == "collection"
+    b.to_drop()
+
+
+def test_a_container_that_is_still_full_after_a_collection_closes_again():
+    b = Bin()
+    look(b, 100, 100)
+    b.scan(KEY_CODE)
+    b.rest(-100)
+    b.scan(KEY_CODE)
+    b.rest()
+    assert b.visit.state == rules.IDLE
+    look(b, 100)
+    assert b.visit.state == rules.CLOSED and b.last() == "closed_full"
+
+
+def test_what_settles_by_itself_opens_the_bin():
+    b = Bin()
+    look(b, 96, 96, 80)
+    assert b.visit.state == rules.CLOSED
+    look(b, 79)
+    assert b.visit.state == rules.IDLE and b.last() == "idle"
+
+
+def test_one_look_closes_nothing_and_a_missing_sensor_neither():
+    b = Bin()
+    look(b, 100, -1, 100, 50, 100, -1, -1, -1, -1)
+    assert b.visit.state == rules.IDLE and b.lines == []
+
+
+def test_a_visit_is_not_cut_off_by_a_full_container():
+    b = Bin()
+    b.to_drop()
+    for _ in range(3):
+        b.do(b.visit.level(b.now_ms, 100))
+    b.rest(300)
+    assert b.kinds() == ["deposit"]
+    b.visit.button(b.now_ms)
+    b.wait(1)
+    b.do(b.visit.level(b.now_ms, 100))
+    assert "fault" not in b.kinds(), "the goodbye is read first"
+    look(b, 100)
+    assert b.last() == "closed_full"
+
+
+def test_full_and_another_fault_each_end_for_themselves():
+    b = Bin()
+    look(b, 100, 100)
+    b.do(b.visit.scanner(b.now_ms, False))
+    assert b.last() == "closed_scanner"
+    look(b, 10)
+    assert b.visit.state == rules.CLOSED and b.last() == "closed_scanner"
+    b.do(b.visit.scanner(b.now_ms, True))
+    assert b.visit.state == rules.IDLE

@@ -37,6 +37,11 @@ TABLE = {
     "receipt_ms": (5_000, 500, 60_000),  # after a batch, before it is sent again
     "reconnect_ms": (30_000, 200, 600_000),  # first window of the full jitter; doubles
     "reconnect_max_ms": (300_000, 1_000, 3_600_000),
+    "level_ms": (60_000, 5_000, 3_600_000),  # from one look at the fill level to the next
+    "level_empty_mm": (1_000, 0, 2_000),  # sensor to the container's floor; 0: no sensor
+    "level_full_mm": (300, 20, 1_900),  # sensor to what lies in a full one
+    "near_full_percent": (80, 10, 100),  # time to collect
+    "full_percent": (95, 20, 100),  # nothing more goes in: the bin closes
     "health_ms": (60_000, 1_000, 3_600_000),
     "visit_ms": (600_000, 30_000, 3_600_000),
     "visit_cartons": (20, 1, 200),
@@ -69,6 +74,8 @@ class Settings:
                 values[name] = value
         if values["mass_min_mg"] >= values["mass_max_mg"]:
             raise SettingsError("mass_min_mg must be below mass_max_mg")
+        if 0 < values["level_empty_mm"] <= values["level_full_mm"]:
+            raise SettingsError("level_full_mm must be below level_empty_mm")
         for name, value in list(values.items()) + list(words.items()):
             setattr(self, name, value)
 

@@ -64,6 +64,7 @@ SENTENCES = {
     "closed_scale": "秤有故障|暂停使用|Scale fault,|out of service|no|no",
     "closed_scanner": "扫码器有故障|暂停使用|Scanner fault,|out of service|no|no",
     "closed_flap": "箱门有故障|请勿堵住|Flap fault, keep|it clear|no|no",
+    "closed_full": "箱子已满|请用别的箱子|The bin is full,|use another one|no|no",
     "closed_journal": "存储已满|暂停使用|Memory full,|out of service|no|no",
 }
 
