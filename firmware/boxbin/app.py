@@ -13,7 +13,8 @@ import machine
 
 from boxbin import board, health
 from boxbin.clock import AGAIN_MS, RETRY_MS, Clock
-from boxbin.core import texts, wire
+from boxbin.core import rules, texts, wire
+from boxbin.core.fill import READINGS, Fill
 from boxbin.core.settings import Settings
 from boxbin.core.visit import Visit
 from boxbin.drivers.button import Button
@@ -23,6 +24,7 @@ from boxbin.drivers.flap import Flap
 from boxbin.drivers.gm65 import Gm65
 from boxbin.drivers.hx711 import Hx711
 from boxbin.drivers.lamp import Lamp
+from boxbin.drivers.level import Level
 from boxbin.flash import Flash, JournalFull
 from boxbin.identity import Identity, IdentityError
 from boxbin.link import Link
@@ -66,6 +68,8 @@ class Bin:
         self.button = Button(board.BUTTON, self._on_edge)
         self.adc = Hx711(board.HX711_DOUT, board.HX711_SCK)
         self.scanner = Gm65(board.SCANNER_UART, board.SCANNER_TX, board.SCANNER_RX, self._scanned)
+        self.level = Level(board.LEVEL_TRIGGER, board.LEVEL_ECHO)
+        self.fill = Fill(self.settings)
         self._say("starting", ())
         self.flash = Flash(self.identity, self.clock)
         self.visit = Visit(
@@ -192,6 +196,19 @@ class Bin:
                 self._do(self.visit.scanner(now_ms, False))
             await asyncio.sleep_ms(IDLE_MS)
 
+    async def _level(self, alive):
+        """How full is it? Looked at when nobody is there: it blocks the others for moments."""
+        waited_ms = self.fill.every_ms
+        while True:
+            alive()
+            await asyncio.sleep_ms(IDLE_MS)
+            waited_ms += IDLE_MS
+            nobody = self.visit.state & rules.NOBODY and self.flap.shut()
+            if self.fill.every_ms and nobody and waited_ms >= self.fill.every_ms:
+                waited_ms = 0
+                percent = self.fill.add(await self.level.read(READINGS))
+                self._do(self.visit.level(self.clock.uptime_ms(), percent))
+
     async def _time(self, alive):
         while True:
             alive()
@@ -233,6 +250,7 @@ class Bin:
             ("look", self._look, 5_000),
             ("scanner", self._scan, 20_000),
             ("time", self._time, 30_000),
+            ("level", self._level, 10_000),
             ("link", self.link.run, 90_000),
         )
         tasks = [

@@ -70,7 +70,7 @@ def test_one_crash_after_a_retry_is_safe_again_and_a_good_start_is_not():
 
 def test_it_stays_small_and_anything_unreadable_begins_a_new_one():
     ledger = Ledger()
-    for i in range(300):
+    for _ in range(300):
         ledger.remember("crash \n\u4e2d" + "x" * 500)
         ledger.start("reset")
         ledger = again(ledger)

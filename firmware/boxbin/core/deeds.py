@@ -293,6 +293,8 @@ class Deeds(Machine):
         self._line("collection", ("g", _to_g(max(0, -self.container.change_mg))))
         self.container.emptied()
         self._finishing = False
+        if "full" in self._faults:
+            self._faults.remove("full")  # the operator's word, until the sensor says otherwise
         if not self.door.shut:
             self.door.move(now_ms, False)
         if self._faults:

@@ -38,6 +38,11 @@ _ROWS = (
     "receipt_ms 5000 500 60000|"  # after a batch, before it is sent again
     "reconnect_ms 60000 200 600000|"  # first window of the full jitter; doubles
     "reconnect_max_ms 300000 1000 3600000|"
+    "level_ms 60000 5000 3600000|"  # from one look at the fill level to the next
+    "level_empty_mm 1000 0 2000|"  # sensor to the container's floor; 0: no sensor
+    "level_full_mm 300 20 1900|"  # sensor to what lies in a full one
+    "near_full_percent 80 10 100|"  # time to collect
+    "full_percent 95 20 100|"  # nothing more goes in: the bin closes
     "health_ms 60000 1000 3600000|"
     "visit_ms 600000 30000 3600000|"
     "visit_cartons 20 1 200|"
@@ -76,6 +81,8 @@ class Settings:
             setattr(self, name, changes.get(name, ""))
         if self.mass_min_mg >= self.mass_max_mg:
             raise SettingsError("mass_min_mg must be below mass_max_mg")
+        if 0 < self.level_empty_mm <= self.level_full_mm:
+            raise SettingsError("level_full_mm must be below level_empty_mm")
 
 
 def names():

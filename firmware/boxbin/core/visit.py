@@ -32,6 +32,7 @@ class Visit(Weighing):
         self._label_key = label_key
         self._key_code = key_code
         self._flap_told = False
+        self._looked_full = False
 
     def wake_ms(self):
         """When `tick` is due at the latest, or None when nothing is waited for."""
@@ -124,6 +125,16 @@ class Visit(Weighing):
             self._mended(now_ms, "journal")
         elif self.state == IDLE and self._speaker.quiet:
             self._fault(now_ms, "journal", "")
+        return self._taken()
+
+    def level(self, now_ms, percent):
+        """How full the container is, negative when that is not known, which changes nothing."""
+        full = percent >= self._settings.full_percent
+        if 0 <= percent < self._settings.near_full_percent:
+            self._mended(now_ms, "full")
+        elif full and self._looked_full and self.state == IDLE and self._speaker.quiet:
+            self._fault(now_ms, "full", str(percent))
+        self._looked_full = full  # twice in a row: no single look closes a bin
         return self._taken()
 
     def outcome(self, now_ms, n, status, points, balance):

@@ -33,6 +33,7 @@ EV_LEVEL = 3
 EV_WIFI = 4
 EV_CUT = 5
 EV_I2C = 6
+EV_ECHO = 7
 
 NEVER = 0x3FFFFFFFFFFFFFFF
 HEADER = 20  # u32 length of what follows, u64 now_us, u64 until_us (0: no answer wanted)
