@@ -52,6 +52,7 @@ class Event(enum.IntEnum):
     WIFI = 4
     CUT = 5
     I2C = 6
+    TYPED = 7
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 #
 # Here is where an idle program rests: the link to the world and the real sockets are waited for in
 # one system call (real time), or the world is asked for the next event (virtual time).
+import sys
+
 import _link
 import uselect
 from uselect import POLLERR, POLLHUP, POLLIN, POLLOUT
@@ -9,9 +11,25 @@ from uselect import POLLERR, POLLHUP, POLLIN, POLLOUT
 SLICE_US = 20000  # virtual time beside real sockets: the clock moves in such steps
 
 
+class _Typed:
+    # Standard input in virtual time: the world says when it puts something in, so that it need not
+    # be waited for like a socket.
+    def ioctl(self, op, mask):
+        if not _link.typed:
+            return 0
+        p = uselect.poll()
+        p.register(sys.stdin, mask)
+        got = p.poll(0)
+        if not got:
+            _link.typed = False
+            return 0
+        return got[0][1]
+
+
 class poll:
     def __init__(self):
-        # [object, mask, real socket or None, TLS or None, its mask], in order of registration
+        # [object, mask, real socket or None, TLS or None, its mask, what answers for the object
+        # when nothing is real], in order of registration
         self._items = []
         self._real = None
         self._tls = None  # asks TLS objects, which may hold data that no socket shows any more
@@ -31,9 +49,13 @@ class poll:
             # A socket of this overlay carries the real one, and TLS its socket's; emulated devices
             # speak ioctl in Python; anything else is native and left to the interpreter's own poll.
             real = getattr(obj, "_real", None)
+            ask = obj
             if real is None and not hasattr(obj, "ioctl"):
-                real = obj
-            item = [obj, mask, real, getattr(obj, "_tls", None), 0]
+                if _link.virtual and (obj is sys.stdin or obj is sys.stdin.buffer):
+                    ask = _Typed()
+                else:
+                    real = obj
+            item = [obj, mask, real, getattr(obj, "_tls", None), 0, ask]
             self._items.append(item)
         if item[2] is not None:
             self._turn = -1
@@ -55,9 +77,9 @@ class poll:
 
     def _emulated(self):
         ready = []
-        for obj, mask, real, _, _ in self._items:
+        for obj, mask, real, _, _, ask in self._items:
             if real is None and mask:
-                got = obj.ioctl(3, mask)
+                got = ask.ioctl(3, mask)
                 if got:
                     ready.append((obj, got))
         return ready
@@ -71,7 +93,7 @@ class poll:
         self._count = 0
         self._tls = None
         for item in self._items:
-            obj, mask, real, tls, _ = item
+            obj, mask, real, tls, _, _ = item
             if real is None or not mask:
                 continue
             if tls is not None:
@@ -94,7 +116,7 @@ class poll:
         if ready:
             return True
         for item in self._items:
-            obj, mask, real, tls, had = item
+            obj, mask, real, tls, had, _ = item
             if tls is None or not mask:
                 continue
             want = obj.want() if _link.wifi_up else 0
@@ -118,7 +140,7 @@ class poll:
             if got is link:
                 _link.receive()
                 continue
-            for obj, _, real, tls, _ in self._items:
+            for obj, _, real, tls, _, _ in self._items:
                 if real is got and tls is None:
                     ready.append((obj, event))
         return ready
