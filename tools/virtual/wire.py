@@ -52,7 +52,8 @@ class Event(enum.IntEnum):
     WIFI = 4
     CUT = 5
     I2C = 6
-    ECHO = 7
+    TYPED = 7
+    ECHO = 15
 
 
 @dataclass(frozen=True)
