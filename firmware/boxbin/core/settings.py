@@ -35,7 +35,7 @@ TABLE = {
     "thanks_ms": (2_000, 0, 10_000),  # thanks are read before the outcome replaces them
     "message_ms": (4_000, 500, 30_000),  # how long a closing sentence stays
     "receipt_ms": (5_000, 500, 60_000),  # after a batch, before it is sent again
-    "reconnect_ms": (30_000, 200, 600_000),  # first window of the full jitter; doubles
+    "reconnect_ms": (60_000, 200, 600_000),  # first window of the full jitter; doubles
     "reconnect_max_ms": (300_000, 1_000, 3_600_000),
     "health_ms": (60_000, 1_000, 3_600_000),
     "visit_ms": (600_000, 30_000, 3_600_000),
