@@ -48,7 +48,18 @@ def test_a_first_window_of_thirty_seconds_is_too_short_and_the_command_says_so(
     done = CliRunner().invoke(
         app,
         [
-            *"load reconnect --first-ms 30000 --outage 10 --seeds 20 --json --plot".split(),
+            *[
+                "load",
+                "reconnect",
+                "--first-ms",
+                "30000",
+                "--outage",
+                "10",
+                "--seeds",
+                "20",
+                "--json",
+                "--plot",
+            ],
             str(picture),
         ],
     )
