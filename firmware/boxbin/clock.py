@@ -12,6 +12,9 @@ import time
 
 from machine import RTC
 
+from boxbin.log import log
+from boxbin.resolver import resolve
+
 NTP_UNIX_S = 2_208_988_800  # from 1900 to 1970 (RFC 5905)
 UNIX_2000_S = 946_684_800  # MicroPython's epoch on the ESP32 is 2000
 PLAUSIBLE_S = 1_704_067_200  # 2024-01-01: what lies before that is no time of ours
@@ -20,6 +23,8 @@ GOOD_FOR_MS = 24 * 3600 * 1000
 QUERY_MS = 2_000
 AGAIN_MS = 3_600_000
 RETRY_MS = 15_000
+_LOOK_MS = 1_000
+_PORT = 123
 _TRUE = b"true"  # in the RTC's memory, which lives as long as the RTC: it was set by a true time
 
 
@@ -102,6 +107,33 @@ class Clock:
         if seconds < 0x80000000:
             seconds += 0x100000000  # the era after February 2036 (RFC 4330, section 3)
         self.set((seconds - NTP_UNIX_S) * 1000 + (fraction * 1000 >> 32) + delay_ms)
+
+
+async def keep(clock, identity, settings, wifi, alive):
+    """Ask for the time, again and again: `ntp_host`, and when that fails the broker's host, where a
+    site without a way to the internet can have an NTP server of its own.
+    """
+    broker = False
+    while True:
+        alive()
+        wait_ms = RETRY_MS
+        if wifi.joined():
+            host, port = settings.ntp_host or identity.ntp_host, identity.ntp_port
+            if broker:
+                host, port = settings.broker_host or identity.broker_host, _PORT
+            try:
+                await clock.ask(await resolve(host, wifi.dns()), port)
+                wait_ms = AGAIN_MS
+                broker = False
+                log("clock", clock.quality)
+            except OSError as error:
+                log("clock", error)
+                broker = not broker
+        else:
+            wait_ms = _LOOK_MS
+        for _ in range(wait_ms // _LOOK_MS):
+            alive()
+            await asyncio.sleep_ms(_LOOK_MS)
 
 
 def _set_rtc(unix_s):

@@ -134,7 +134,5 @@ class Client:
 def _down(what, error):
     """The LinkDown for an error of the socket's; the TLS handshake happens in the first write."""
     if error.args and error.args[0] == CERT_VERIFY_FAILED:
-        return Refused(
-            "certificate: not trusted, not for this name, or not valid at this time"
-        )
+        return Refused("certificate: not trusted, not for this name, or not valid at this time")
     return LinkDown("%s: %r" % (what, error))

@@ -41,6 +41,7 @@ class Record(enum.IntEnum):
     STATS = 12
     NOTE = 13
     CUT = 14
+    RTC_MEMORY = 30
 
 
 class Event(enum.IntEnum):

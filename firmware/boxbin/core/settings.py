@@ -84,6 +84,16 @@ class Settings:
         if 0 < self.level_empty_mm <= self.level_full_mm:
             raise SettingsError("level_full_mm must be below level_empty_mm")
 
+    def changed(self):
+        """(name, value) pairs of what is not the default."""
+        found = [(name, getattr(self, name)) for name in names()]
+        found = [pair for pair in found if pair[1] != row(pair[0])[0]]
+        found += [(name, getattr(self, name)) for name in HOSTS if getattr(self, name)]
+        for name in CHOICES:
+            if getattr(self, name) != CHOICES[name][0]:
+                found.append((name, getattr(self, name)))
+        return found
+
 
 def names():
     """Names of the settings that are numbers."""

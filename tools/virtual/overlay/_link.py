@@ -25,6 +25,7 @@ RTC = 11
 STATS = 12
 NOTE = 13
 CUT = 14
+RTC_MEMORY = 30
 
 # Events from the world.
 EV_SAMPLE = 1

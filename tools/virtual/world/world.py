@@ -45,6 +45,7 @@ class Board:
     heap_used: int = 0
     wdt_ms: int = 0
     rtc_us: int | None = None  # RTC time minus the world's clock
+    rtc_memory: bytes = b""
     resetting: bool = False
     cut: bool = False
 
@@ -89,6 +90,7 @@ class World:
             Record.RESET: lambda _: setattr(self.board, "resetting", True),
             Record.WIFI: self.access_point.request,
             Record.RTC: self._on_rtc,
+            Record.RTC_MEMORY: lambda body: setattr(self.board, "rtc_memory", bytes(body)),
             Record.STATS: self._on_stats,
             Record.NOTE: lambda body: self.note(body.decode(errors="replace")),
             Record.CUT: self._on_cut,
