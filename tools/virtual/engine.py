@@ -222,7 +222,6 @@ class Engine(threading.Thread):
             target = max(min(ends), kernel.now_us)
             if target > kernel.now_us or (due is not None and due <= target):
                 kernel.run_to(target)
-                self._touch()
             if self._until_us is not None and kernel.now_us >= self._until_us:
                 self._answer()
             elif not (self._until_us is not None and self.world.outbox) and (
@@ -326,7 +325,8 @@ class Engine(threading.Thread):
                 self.world.apply(kind, body)
             if frame.until_us:
                 self._until_us = max(frame.until_us, frame.now_us)
-        self._touch()
+        if not self.virtual:  # in virtual time nobody looks before time has come to rest
+            self._touch()
 
     def _read_console(self) -> None:
         if self._child is None:
