@@ -287,6 +287,7 @@ class Engine(threading.Thread):
                 "seed": self._seed,
                 "cause": self._cause,
                 "uid": self._unique_id,
+                "rtc_memory": world.board.rtc_memory.hex(),
                 "rtc_us": rtc if self.virtual else rtc + now,
                 "hx711": list(world.hx711_pins()),
                 "i2c": world.i2c_addresses(),

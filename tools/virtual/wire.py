@@ -43,6 +43,7 @@ class Record(enum.IntEnum):
     STATS = 12
     NOTE = 13
     CUT = 14
+    RTC_MEMORY = 30
 
 
 class Event(enum.IntEnum):
@@ -55,6 +56,7 @@ class Event(enum.IntEnum):
     CUT = 5
     I2C = 6
     TYPED = 7
+    ECHO = 15
 
 
 @dataclass(frozen=True)

@@ -293,6 +293,8 @@ class Deeds(Machine):
         self._line("collection", ("g", _to_g(max(0, -self.container.change_mg))))
         self.container.emptied()
         self._finishing = False
+        if "full" in self._faults:
+            self._faults.remove("full")  # the operator's word, until the sensor says otherwise
         if not self.door.shut:
             self.door.move(now_ms, False)
         if self._faults:
@@ -306,6 +308,17 @@ class Deeds(Machine):
         self._finishing = True
         state = self.collected(now_ms)
         return state if state == CLOSED else self.begin(now_ms)
+
+    # -- what the rules do: the operator from afar -----------------------------------------------
+
+    def serve(self, now_ms):
+        self._forget_member()
+        self.container.account.end(now_ms)
+        self.door.move(now_ms, True)
+
+    def served(self, now_ms):
+        self.door.move(now_ms, False)
+        return CLOSED if self._faults else IDLE
 
     # -- what the rules do: faults ----------------------------------------------------------------
 

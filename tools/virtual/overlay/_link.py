@@ -25,6 +25,7 @@ RTC = 11
 STATS = 12
 NOTE = 13
 CUT = 14
+RTC_MEMORY = 30
 
 # Events from the world.
 EV_SAMPLE = 1
@@ -34,6 +35,7 @@ EV_WIFI = 4
 EV_CUT = 5
 EV_I2C = 6
 EV_TYPED = 7
+EV_ECHO = 15
 
 NEVER = 0x3FFFFFFFFFFFFFFF
 FIRST_BYTES = 24  # u32 length, u64 now_us, the first events: most frames end in here

@@ -346,6 +346,9 @@ class WDT:
         _link.put(_link.FEED, b"")
 
 
+_rtc_memory = [bytes.fromhex(_link.hello.get("rtc_memory", ""))]
+
+
 class RTC:
     def datetime(self, t=None):
         import time
@@ -360,6 +363,16 @@ class RTC:
         _link.flush()
 
     init = datetime
+
+    def memory(self, data=None):
+        # Outlives resets, not the power; the world keeps it.
+        if data is None:
+            return _rtc_memory[0]
+        if len(data) > 2048:
+            raise ValueError("buffer too long")
+        _rtc_memory[0] = bytes(data)
+        _link.put(_link.RTC_MEMORY, data)
+        _link.flush()
 
 
 def reset():
@@ -390,6 +403,26 @@ def idle():
     _link.pump()
 
 
+_echoes = {}  # pin -> [when the world told, us from then to the pulse, its length]
+_ECHO_OLD_US = 20000
+_ECHO_LATE_US = 300000  # real time: the world's thread may be busy
+
+
+def time_pulse_us(pin, pulse_level, timeout_us=1000000):
+    # Only high pulses that the world announces as a whole (EV_ECHO).
+    start = _link.now_us()
+    end = start + (timeout_us if _link.virtual else max(timeout_us, _ECHO_LATE_US))
+    while True:
+        at, wait_us, us = _echoes.pop(pin._id, (start - _ECHO_OLD_US, 0, 0))
+        if at > start - _ECHO_OLD_US:
+            break
+        if _link.now_us() >= end:
+            return -2
+        _link.sleep_us(2000)  # less would not listen to the world, in real time
+    _link.sleep_us(wait_us + min(us, timeout_us))
+    return us if us <= timeout_us else -1
+
+
 def _ev_sample(body):
     _scale.sample(struct.unpack("<i", body)[0])
 
@@ -417,6 +450,12 @@ def _ev_i2c(body):
     _i2c[0] = list(body)
 
 
+def _ev_echo(body):
+    pin, wait_us, us = struct.unpack("<BII", body)
+    _echoes[pin] = (_link.now_us(), wait_us, us)
+
+
+_link.handlers[_link.EV_ECHO] = _ev_echo
 _link.handlers[_link.EV_SAMPLE] = _ev_sample
 _link.handlers[_link.EV_RX] = _ev_rx
 _link.handlers[_link.EV_LEVEL] = _ev_level

@@ -19,6 +19,7 @@ from tools.virtual.world.flap import Flap
 from tools.virtual.world.gm65 import HOLD_US, Gm65
 from tools.virtual.world.hands import Hands, Refused
 from tools.virtual.world.kernel import Kernel, Pending
+from tools.virtual.world.level import Level
 from tools.virtual.world.scale import Scale, ScaleModel
 from tools.virtual.world.wifi import AccessPoint
 
@@ -44,6 +45,7 @@ class Board:
     heap_used: int = 0
     wdt_ms: int = 0
     rtc_us: int | None = None  # RTC time minus the world's clock
+    rtc_memory: bytes = b""
     resetting: bool = False
     cut: bool = False
 
@@ -73,6 +75,7 @@ class World:
         self.flap = Flap(self.kernel, board.FLAP_SHUT_US, board.FLAP_OPEN_US, self._reed)
         self.access_point = AccessPoint(self.kernel, ssid, wifi_key, self._wifi)
         self.hands = Hands(self.scale, self.flap, self.say)
+        self.level = Level(seed, lambda: len(self.hands.cartons), self._echo)
         self.button_level = 1
         self._on_wdt = on_wdt
         self._wdt: Pending | None = None
@@ -87,6 +90,7 @@ class World:
             Record.RESET: lambda _: setattr(self.board, "resetting", True),
             Record.WIFI: self.access_point.request,
             Record.RTC: self._on_rtc,
+            Record.RTC_MEMORY: lambda body: setattr(self.board, "rtc_memory", bytes(body)),
             Record.STATS: self._on_stats,
             Record.NOTE: lambda body: self.note(body.decode(errors="replace")),
             Record.CUT: self._on_cut,
@@ -141,7 +145,11 @@ class World:
 
     def levels(self) -> dict[int, int]:
         """Levels of the input pins now."""
-        return {board.FLAP_REED: self.flap.reed(), board.BUTTON: self.button_level}
+        return {
+            board.FLAP_REED: self.flap.reed(),
+            board.BUTTON: self.button_level,
+            board.LEVEL_ECHO: 0,
+        }
 
     def buzzer_hz(self) -> int:
         """The tone's frequency, 0 when silent."""
@@ -162,6 +170,8 @@ class World:
     def apply(self, kind: int, body: bytes) -> None:
         """Take in one record of the board."""
         if kind == Record.PIN:
+            if body[0] == board.LEVEL_TRIGGER:
+                self.level.trigger(body[1])
             self.say(f"pin {body[0]} {body[1]}")
             return
         if kind not in (Record.STATS, Record.NOTE, Record.FEED):
@@ -246,6 +256,9 @@ class World:
             self.hands.flap_shuts()
         self._tell("flap", "open" if level else "shut")
         self._emit(Event.LEVEL, bytes([board.FLAP_REED, level]))
+
+    def _echo(self, wait_us: int, us: int) -> None:
+        self._emit(Event.ECHO, struct.pack("<BII", board.LEVEL_ECHO, wait_us, us))
 
     def _wifi(self, status: int, rssi: int) -> None:
         self.say(f"wifi {status}")
