@@ -43,6 +43,12 @@ class Record(enum.IntEnum):
     STATS = 12
     NOTE = 13
     CUT = 14
+    NET_OPEN = 20
+    NET_SEND = 21
+    NET_READ = 22
+    NET_CLOSE = 23
+    NET_DATAGRAM = 24
+    NET_NAME = 25
     RTC_MEMORY = 30
 
 
@@ -57,6 +63,12 @@ class Event(enum.IntEnum):
     I2C = 6
     TYPED = 7
     ECHO = 15
+    NET_OPENED = 20
+    NET_DATA = 21
+    NET_ACK = 22
+    NET_CLOSED = 23
+    NET_DATAGRAM = 24
+    NET_NAME = 25
 
 
 @dataclass(frozen=True)

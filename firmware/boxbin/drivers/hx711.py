@@ -23,7 +23,7 @@ class Hx711:
         self._sck = Pin(sck, Pin.OUT, value=0)
         self._ready = asyncio.ThreadSafeFlag()
         self._dout.irq(self._on_ready, Pin.IRQ_FALLING)
-        self._until = 0  # ticks: when the reading that is waited for is late
+        self._until = ticks_ms()  # ticks: when the reading that is waited for is late
         self._watcher = None
 
     def _on_ready(self, _pin):
