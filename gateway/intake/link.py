@@ -101,9 +101,12 @@ class Link:
         """Whether the network thread runs; once started it must until `stop`."""
         return any(thread.name == self._thread_name for thread in threading.enumerate())
 
-    def publish(self, bin_id: str, leaf: str, payload: bytes, qos: int) -> bool:
+    def publish(
+        self, bin_id: str, leaf: str, payload: bytes, qos: int, *, retain: bool = False
+    ) -> bool:
         """Send to one bin; False when it was let go (QoS 0 without a connection, queue full)."""
-        info = self._client.publish(wire.topic(bin_id, leaf), payload, qos=qos)
+        topic = wire.topic(bin_id, leaf)
+        info = self._client.publish(topic, payload, qos=qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             self.dropped += 1
         return info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS

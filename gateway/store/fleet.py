@@ -33,6 +33,14 @@ class Seen(NamedTuple):
     heard: bool = True
 
 
+class Before(NamedTuple):
+    """What was known of a bin before a sign of life."""
+
+    online: bool
+    last_seen_ms: int | None
+    health: bytes | None
+
+
 class BinState(NamedTuple):
     """One line of `boxback fleet list`. Times in Unix ms, None when never."""
 
@@ -69,6 +77,13 @@ def find_bin(connection: sa.Connection, bin_id: str) -> BinRow | None:
     query = sa.select(bins.c.bin, bins.c.station, bins.c.key).where(bins.c.bin == bin_id)
     row = connection.execute(query).one_or_none()
     return None if row is None else BinRow(row.bin, row.station, bytes(row.key))
+
+
+def before(connection: sa.Connection, bin_id: str) -> Before | None:
+    """Give what is known of the bin's life, or None when there is no such bin."""
+    query = sa.select(bins.c.online, bins.c.last_seen_ms, bins.c.health).where(bins.c.bin == bin_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Before(*row)
 
 
 def all_bins(connection: sa.Connection) -> list[BinRow]:
