@@ -56,10 +56,11 @@ class Gateway:
             self.store: Store = open_store(
                 settings.database_path, wait_ms=settings.gateway.database_wait_ms
             )
+            undo.callback(self.store.close)
+            inbox: queue.Queue[Message] = queue.Queue(settings.gateway.queue_messages)
+            self.link = Link(settings, password, inbox)
             undo.pop_all()
-        inbox: queue.Queue[Message] = queue.Queue(settings.gateway.queue_messages)
         self._keys = Keys(self.store)
-        self.link = Link(settings, password, inbox)
         self.relay = Relay(settings, self.store, self._tell, transport, self.link.ready)
         self.sender = Sender(self.store, self.link)
         self.worker = self.worker_class(
