@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 
 
+class HandshakeError(OSError):
+    """The other side was reached and broke off, or said nothing, instead of shaking hands."""
+
+
 class _Named(ssl.SSLContext):
     """A context that checks the certificate for a name of its own, not for the host dialled."""
 
@@ -33,9 +37,12 @@ class _Named(ssl.SSLContext):
         try:
             made.settimeout(HANDSHAKE_TIMEOUT_S)
             made.do_handshake()
-        except BaseException:
+        except ssl.SSLError:
             made.close()
             raise
+        except OSError as error:  # a broker without TLS hangs up, or waits for us to say more
+            made.close()
+            raise HandshakeError(error.strerror or str(error)) from error
         return made
 
 
@@ -82,10 +89,11 @@ def told(error: BaseException | None) -> tuple[str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         do = "check broker.tls_ca, and that the broker's certificate has the name in "
         return error.verify_message, do + "broker.host or broker.tls_name"
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError | HandshakeError):
         # "unknown ca", "certificate required": the broker's alert; "wrong version": it has no TLS.
-        reason = str(error.reason or error).replace("_", " ").lower()
-        return reason, "check that broker.port speaks TLS, and broker.tls_cert if it wants one"
+        reason = str(getattr(error, "reason", None) or error).replace("_", " ").lower()
+        do = "check that broker.port speaks TLS, and broker.tls_cert if it wants a certificate"
+        return f"no TLS handshake: {reason}", do
     if isinstance(error, OSError) and error.strerror:
         return error.strerror, ""
     return (str(error), "") if error is not None else ("", "")

@@ -70,10 +70,10 @@ class Link:
             self._who["user"] = settings.gateway.user
             client.username_pw_set(settings.gateway.user, password)
         secure = tls.context_of(settings.broker)
-        self._check = "check user and password"
+        self._check = "check user and password, and whether it wants TLS: broker.tls_ca"
         if secure is not None:
             client.tls_set_context(secure)
-            self._check += ", and broker.tls_cert if the broker wants a certificate"
+            self._check = "check user and password, and broker.tls_cert if it wants a certificate"
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
