@@ -66,17 +66,19 @@ def take_answers(connection: sa.Connection, answers: Sequence[Answer], at_ms: in
 def heard(connection: sa.Connection, seen: Sequence[Seen], at_ms: int) -> list[FaultChange]:
     """Compare with what was known; call this before the bins' rows are written."""
     changes: list[FaultChange] = []
-    for one in seen:
-        if one.online is None and one.health is None:
-            continue
-        before = fleet.before(connection, one.bin)
+    news = [one for one in seen if one.online is not None or one.health is not None]
+    known = fleet.befores(connection, [one.bin for one in news])
+    wanting = wanted.with_any(connection, list(known))
+    for one in news:
+        before = known.get(one.bin)
         if before is None:
             continue
         _wake(connection, one, before, at_ms)
         if one.health is None:
             continue
         told = wire.told_of(one.health)
-        wanted.settle(connection, one.bin, told, at_ms)
+        if one.bin in wanting:
+            wanted.settle(connection, one.bin, told, at_ms)
         was = set(wire.told_of(before.health).faults or ())
         change = FaultChange(
             one.bin,

@@ -38,6 +38,7 @@ from gateway.fleet.show import command_document
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from gateway.store import Store
     from gateway.store.audit import Entry
     from gateway.store.commands import Command
 
@@ -95,13 +96,9 @@ def do(
         if away and wait_s and not hint:
             say(f"{away}: the command waits for it until {when(made.until_ms)}")
 
-        def look() -> Command:
-            from gateway.store import commands  # noqa: PLC0415
-
-            with store.reading() as connection:
-                return commands.find(connection, bin_id, made.id) or made
-
-        found = wait_for(look, lambda c: c.state_at(now_ms()), 0 if hint else wait_s)
+        found = wait_for(
+            lambda: _look(store, made), lambda c: c.state_at(now_ms()), 0 if hint else wait_s
+        )
     state = found.state_at(now_ms())
     if as_json:
         typer.echo(json.dumps(command_document(found), ensure_ascii=False))
@@ -113,6 +110,13 @@ def do(
         fail(f"{bin_id}: {what} {state}: {why}", FAILURE)
     if not as_json:
         _tell_done(found)
+
+
+def _look(store: Store, made: Command) -> Command:
+    from gateway.store import commands  # noqa: PLC0415
+
+    with store.reading() as connection:
+        return commands.find(connection, made.bin, made.id) or made
 
 
 def _tell_done(found: Command) -> None:

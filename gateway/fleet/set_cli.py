@@ -23,6 +23,7 @@ from gateway.clihelp import (
     reading_or_exit,
     settings_or_exit,
     store_or_exit,
+    unknown_bin,
 )
 from gateway.fleet.asking import WaitOption, later, say, start_hint, there_hint, wait_for
 from gateway.fleet.orderform import (
@@ -98,7 +99,7 @@ def set_(
         fail("name one bin, or give --all, or --station S", USAGE)
     name = by_or_exit(by)
     settings = settings_or_exit(config)
-    bins = [bin_id] if bin_id is not None else _bins_or_exit(settings, station, config)
+    bins = _bins_or_exit(settings, bin_id, station, config)
     with store_or_exit(settings) as store:
         changes, slips = _write(store, bins, edit, name)
         if not changes:
@@ -147,11 +148,19 @@ def _text_or_exit(path: Path) -> str:
         fail(f"--file {path}: is not UTF-8 text", USAGE)
 
 
-def _bins_or_exit(settings: Settings, station: str | None, config: Path | None) -> list[str]:
+def _bins_or_exit(
+    settings: Settings, bin_id: str | None, station: str | None, config: Path | None
+) -> list[str]:
     from gateway.store import fleet  # noqa: PLC0415
 
     with reading_or_exit(settings) as connection:
-        every = fleet.all_bins(connection) if connection else []
+        if bin_id is not None:
+            one = fleet.find_bin(connection, bin_id) if connection else None
+            every = [] if one is None else [one]
+        else:
+            every = fleet.all_bins(connection) if connection else []
+    if bin_id is not None and not every:
+        unknown_bin(settings, bin_id, config)
     found = [row.bin for row in every if station is None or row.station == station]
     if not found:
         where = f"at {station}" if station is not None else f"in {settings.database_path.parent}"

@@ -44,7 +44,7 @@ _CLOCK_WORDS: Final = {
 _SHOWN_ELSEWHERE: Final = (
     *("fw", "clock", "up", "heap", "block", "rssi", "epoch", "n", "faults", "fill", "boots"),
     *("restarts", "cause", "settings", "refused_settings", "done", "offline_s", "offline_why"),
-    *("content_g", "state", "journal"),
+    *("content_g", "state", "journal", "backlog"),  # of its backlog: listing.py
 )
 
 Pairs = list[tuple[str, str | Text]]
@@ -114,7 +114,8 @@ def _sections(found: Picture) -> list[tuple[str, Pairs]]:
 def _where(row: Row) -> Pairs:
     state, health = row.state, row.health or {}
     line = seen(state)
-    line.append(f", last heard {ago(state.last_seen_ms)}", "default")
+    if state.last_seen_ms is not None:
+        line.append(f", last heard {ago(state.last_seen_ms)}", "default")
     pairs: Pairs = [("station", state.station), ("seen", line)]
     away_s = health.get("offline_s")
     if isinstance(away_s, int) and away_s > 0:
@@ -140,7 +141,7 @@ def _lines(row: Row) -> Pairs:
     at_bin = "it has not said" if row.backlog is None else str(row.backlog)
     journal = (row.health or {}).get("journal")
     return [
-        ("here", f"{row.state.lines} without a gap"),
+        ("here", f"{row.state.lines}, without a gap"),
         ("at the bin", at_bin + (f"; its journal is {_compact(journal)}" if journal else "")),
         ("to points", f"{row.state.waiting} wait"),
     ]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WAL_LIMIT_BYTES: Final = 64 << 20
+IN_MAX: Final = 500
+"""Values in one IN (…): SQLite's oldest limit is 999."""
 _POOL_CONNECTIONS: Final = 6
 """One for each thread of a gateway, and some to spare for those who look."""
 _ONLY_LACKS_TABLES: Final = 1

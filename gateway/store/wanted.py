@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import sqlalchemy as sa
 
 from gateway import wire
+from gateway.store.database import IN_MAX
 from gateway.store.tables import bins
 from gateway.store.tables import wanted_settings as wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.wire import Done, Told
 
 WAITING: Final = "waiting"
@@ -43,6 +46,9 @@ class Wanted(NamedTuple):
 
 
 _COLUMNS: Final = tuple(wanted.c[name] for name in Wanted._fields)
+_WITH_ANY: Final = (
+    sa.select(wanted.c.bin).where(wanted.c.bin.in_(sa.bindparam("bins", expanding=True))).distinct()
+)
 
 
 def of_bin(connection: sa.Connection, bin_id: str, limit: int) -> list[Wanted]:
@@ -55,6 +61,14 @@ def of_bin(connection: sa.Connection, bin_id: str, limit: int) -> list[Wanted]:
 def newest(connection: sa.Connection, bin_id: str) -> Wanted | None:
     """Give the newest version, or None."""
     return next(iter(of_bin(connection, bin_id, 1)), None)
+
+
+def with_any(connection: sa.Connection, bin_ids: Sequence[str]) -> set[str]:
+    """Those of the bins of which settings were ever wanted."""
+    found: set[str] = set()
+    for at in range(0, len(bin_ids), IN_MAX):
+        found.update(connection.scalars(_WITH_ANY, {"bins": bin_ids[at : at + IN_MAX]}))
+    return found
 
 
 def newest_of_all(connection: sa.Connection) -> dict[str, Wanted]:
