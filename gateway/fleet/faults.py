@@ -18,8 +18,8 @@ ADVICE: Final[Mapping[str, str]] = {
     "journal": "Lines cannot be kept: bring the network back if it is away; if it is there, the "
     "flash is worn out, and the board has to be replaced.",
     "full": "The container is full: send somebody to empty it.",
-    "restarts": "It started again and again without lasting, and stays closed: do `report`, look "
-    "at the supply, then do `restart`.",
+    "restarts": "It started again and again without lasting, and rests before it tries anew: do "
+    "`report`, look at its supply, then do `restart`.",
     "flap_shut": "The flap did not shut by itself: look for a carton that sticks out.",
     "display": "The display does not answer: check its cable; the bin works on without it.",
     "level": "The level sensor gives no reading: clean it; until then mass alone tells the fill.",
@@ -30,7 +30,8 @@ ADVICE: Final[Mapping[str, str]] = {
     "so, replace the board.",
     "clock": "It does not know the time: see that it reaches a time server; passes are judged by "
     "when the gateway hears of them.",
-    "settings": "Its stored settings could not be used: give them again with `boxback fleet set`.",
+    "settings": "It refused the newest settings or went back from them, and works with those "
+    "before: `show` says why; give it others with `set`.",
     "memory": "It is short of memory: do `report` and send it to who makes the firmware.",
     "late": "One of its tasks does not get on: do `report`, then `restart`.",
 }

@@ -106,10 +106,17 @@ def do(
         told = hint or "no answer yet"
         raise later(f"{told}; command {made.id} ({what}) waits until {when(made.until_ms)}")
     if state != "done":
-        why = plain(found.why) or f"no answer within {within} s"
+        why = _reason(found.why) or f"no answer within {within} s"
         fail(f"{bin_id}: {what} {state}: {why}", FAILURE)
     if not as_json:
         _tell_done(found)
+
+
+def _reason(why: str) -> str:
+    """Say the bin's reason; the one that asks for words has them."""
+    if why == "before":
+        return "before: it was done, or a later one was, and the first answer is lost"
+    return plain(why)
 
 
 def _look(store: Store, made: Command) -> Command:
@@ -120,7 +127,7 @@ def _look(store: Store, made: Command) -> Command:
 
 
 def _tell_done(found: Command) -> None:
-    typer.echo(f"{found.bin}: {found.do} done" + (f": {plain(found.why)}" if found.why else ""))
+    typer.echo(f"{found.bin}: {found.do} done" + (f": {_reason(found.why)}" if found.why else ""))
     data = wire.object_of(found.data or b"{}")
     if not data:
         return

@@ -23,7 +23,7 @@ SECONDS_MAX: Final = 300
 WITHIN_MAX_S: Final = 7 * 86_400
 NUMBER_MAX: Final = 2**31 - 1
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
-_WORD = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 
 Document = dict[str, int | str]
@@ -84,7 +84,7 @@ def check_value(name: str, value: object) -> int | str:
         return value
     if isinstance(value, str) and _WORD.fullmatch(value):
         return value
-    msg = f"{name} = {value!r}: must be an integer to ±{NUMBER_MAX} or a word of a-z, 0-9, _ and -"
+    msg = f"{name} = {value!r}: must be an integer to ±{NUMBER_MAX}, or a word or host name"
     raise OrderError(msg)
 
 
