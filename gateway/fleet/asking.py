@@ -61,7 +61,12 @@ def there_hint(store: Store, bin_id: str) -> str:
     return f"{bin_id} was last heard {span(for_s)} ago" if for_s > QUIET_S else ""
 
 
-def wait_for(look: Callable[[], _T], state: Callable[[_T], str], wait_s: float) -> _T:
+def wait_for(
+    look: Callable[[], _T],
+    state: Callable[[_T], str],
+    wait_s: float,
+    sent: str = "sent; waiting for the bin's answer",
+) -> _T:
     """Look until the state is none of waiting and sent, or the time is up; tell when it changes."""
     begun = time.monotonic()
     told = ""
@@ -72,7 +77,7 @@ def wait_for(look: Callable[[], _T], state: Callable[[_T], str], wait_s: float) 
         if now not in {"waiting", "sent"} or waited_s >= wait_s:
             return found
         if now == "sent" and told != "sent":
-            say("sent; waiting for the bin's answer")
+            say(sent)
             told = now
         elif now == "waiting" and not told and waited_s > _WAITING_TOLD_S:
             say("not sent yet: the bin is not there, or the gateway has no broker (see its log)")

@@ -6,7 +6,7 @@ Both raise OrderError (orderform.py), and then the caller's transaction writes n
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway import wire
 from gateway.fleet.orderform import WITHIN_MAX_S, Change, Document, Edit, OrderError, args_of
@@ -17,6 +17,9 @@ from gateway.store.wanted import Wanted
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+OPEN_MAX: Final = 4
+"""Commands of one bin without an answer: it has room for no more."""
 
 
 def want(connection: sa.Connection, bin_id: str, edit: Edit, *, by: str, at_ms: int) -> Change:
@@ -80,6 +83,13 @@ def command(
         msg = f"within {within_s} s: must be 1 to {WITHIN_MAX_S}"
         raise OrderError(msg)
     told = wire.told_of(_health(connection, bin_id))
+    waiting = [c.id for c in commands.open_of(connection, bin_id) if c.until_ms >= at_ms]
+    if len(waiting) >= OPEN_MAX:
+        ids = ", ".join(str(number) for number in waiting)
+        msg = (
+            f"{bin_id}: has {len(waiting)} commands to answer ({ids}): boxback fleet show {bin_id}"
+        )
+        raise OrderError(msg)
     number = 1 + max(commands.newest_id(connection, bin_id), told.done)
     if number > wire.ORDER_MAX:
         msg = f"{bin_id}: has reached command {wire.ORDER_MAX}, the last one: it needs a new id"

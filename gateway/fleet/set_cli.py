@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 FILE_MAX_BYTES: Final = 65_536
 CHUNK_BINS: Final = 200
 """Bins that one transaction writes: the intake must not wait long for the lock."""
+SENT_TEXT: Final = "sent; the bin starts anew with them when nobody is at it, and answers then"
 SHOWN_MAX: Final = 20
 """Bins that are told of one by one."""
 
@@ -111,7 +112,7 @@ def set_(
             away = there_hint(store, bin_id)
             if away:
                 say(f"{away}: the settings wait for it")
-        found = wait_for(lambda: _look(store, changes), _state, 0 if hint else wait_s)
+        found = wait_for(lambda: _look(store, changes), _state, 0 if hint else wait_s, SENT_TEXT)
     _end(found, slips, hint, as_json=as_json)
 
 

@@ -207,6 +207,16 @@ def test_a_command_that_was_lost_is_not_overtaken_by_the_next(place: Place) -> N
     assert [c["id"] for c in place.sent(NOW + 1000)] == [1, 2]
 
 
+def test_a_bin_has_room_for_so_many_commands(place: Place) -> None:
+    for _ in range(4):
+        place.do(within_s=60)
+    with pytest.raises(OrderError, match=r"has 4 commands to answer \(1, 2, 3, 4\)"):
+        place.do()
+    place.answer(id=2, status="done", why="", data={})
+    assert place.do() == 5
+    assert place.do(at_ms=NOW + 61_000) == 6, "those that are late do not count"
+
+
 def test_an_id_is_above_what_the_bin_has_done(place: Place) -> None:
     place.hear(health={"done": 41})
     assert place.do() == 42
