@@ -19,6 +19,7 @@ from gateway.fleet.cli import app as fleet_app
 from gateway.points.cli import app as points_app
 from gateway.points.config import PointsSettings
 from gateway.relay.cli import app as relay_app
+from tools.load.cli import app as load_app
 from tools.technician.cli import app as image_app
 from tools.virtual.cli import app as bin_app
 from tools.virtual.replay.cli import record, replay
@@ -146,6 +147,7 @@ app.add_typer(bin_app, name="bin", help="Bins at hand: today the virtual one.")
 app.command()(replay)
 app.command()(record)
 app.add_typer(visits_app, name="visits")
+app.add_typer(load_app, name="load")
 app.add_typer(image_app, name="image", help="What is written into a bin's flash.")
 
 

@@ -39,6 +39,10 @@ class Wifi:
         self._wlan.disconnect()
         raise OSError("Wi-Fi %s not joined in %d ms" % (self._ssid, JOIN_MS))
 
+    def dns(self):
+        """Address of the DNS server that the network told us."""
+        return self._wlan.ifconfig()[3]
+
     def rssi(self):
         """Signal strength in dBm, 0 when not joined."""
         try:

@@ -60,6 +60,7 @@ class Engine(threading.Thread):
         self.virtual = virtual
         self.state = "off"  # off, starting, running, halted
         self.resets = 0
+        self.frames = 0  # how often the board has spoken: grows fast when something spins
         self.failure: BaseException | None = None
         self.sntp = SntpServer(self.unix_us)
         self._flash, self._nvs, self._heap = flash, nvs, heap
@@ -247,6 +248,9 @@ class Engine(threading.Thread):
         if not self.world.outbox and not always:
             return
         events, self.world.outbox = self.world.outbox, []
+        for kind, body in events:
+            if kind == wire.Event.TYPED:  # just before the board is told of it, so that it is there
+                self._child.type(body)
         try:
             self._child.link.sendall(wire.down(now_us, events))
         except (BlockingIOError, BrokenPipeError, ConnectionError):
@@ -284,6 +288,7 @@ class Engine(threading.Thread):
                 "seed": self._seed,
                 "cause": self._cause,
                 "uid": self._unique_id,
+                "rtc_memory": world.board.rtc_memory.hex(),
                 "rtc_us": rtc if self.virtual else rtc + now,
                 "hx711": list(world.hx711_pins()),
                 "i2c": world.i2c_addresses(),
@@ -315,6 +320,7 @@ class Engine(threading.Thread):
         self._heard_s = time.monotonic()
         self.sync()
         for frame in self._reader.feed(data):
+            self.frames += 1
             if self.virtual and frame.now_us > self.world.kernel.now_us:
                 self.world.kernel.run_to(frame.now_us)
             for kind, body in frame.records:

@@ -200,6 +200,11 @@ class VirtualBin:
         with self._world() as world:
             world.press_button(hold_ms)
 
+    def type(self, text: str) -> None:
+        """Type on the serial console; a line ends with a carriage return or newline of yours."""
+        with self._world() as world:
+            world.type(text.encode())
+
     def wifi(self, on: bool) -> None:
         """Switch the access point."""
         with self._world() as world:

@@ -41,6 +41,7 @@ class Record(enum.IntEnum):
     STATS = 12
     NOTE = 13
     CUT = 14
+    RTC_MEMORY = 30
 
 
 class Event(enum.IntEnum):
@@ -52,7 +53,8 @@ class Event(enum.IntEnum):
     WIFI = 4
     CUT = 5
     I2C = 6
-    ECHO = 7
+    TYPED = 7
+    ECHO = 15
 
 
 @dataclass(frozen=True)

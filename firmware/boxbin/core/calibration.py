@@ -4,7 +4,7 @@ Integers only and exact: the sums pass 32 bits and Python's integers do not mind
 cannot be trusted is refused with a reason, for a wrong one makes every deposit wrong.
 """
 
-from .settings import TABLE
+from .settings import row
 
 # A level's mean is known to about a third of the noise of one reading; a hundred times the noise
 # between the lightest and the heaviest mass keeps the slope within half a percent.
@@ -52,7 +52,7 @@ def fit(points, noise_counts=0):
     above = count * sum(mass * counts for mass, counts in points) - sum_mass * sum_counts
     below = count * sum(mass * mass for mass, _ in points) - sum_mass * sum_mass
     counts_per_kg = _round_div(above * _MG_PER_KG, below)
-    _, least, most = TABLE["counts_per_kg"]
+    _, least, most = row("counts_per_kg")
     if not least <= counts_per_kg <= most:
         raise CalibrationError("sensitivity", counts_per_kg)
     zero_counts = _round_div(sum_counts * _MG_PER_KG - counts_per_kg * sum_mass, count * _MG_PER_KG)

@@ -309,6 +309,17 @@ class Deeds(Machine):
         state = self.collected(now_ms)
         return state if state == CLOSED else self.begin(now_ms)
 
+    # -- what the rules do: the operator from afar -----------------------------------------------
+
+    def serve(self, now_ms):
+        self._forget_member()
+        self.container.account.end(now_ms)
+        self.door.move(now_ms, True)
+
+    def served(self, now_ms):
+        self.door.move(now_ms, False)
+        return CLOSED if self._faults else IDLE
+
     # -- what the rules do: faults ----------------------------------------------------------------
 
     def close(self, now_ms):

@@ -119,7 +119,8 @@ class Machine:
             return
         self._faults.remove(what)
         if self._faults:
-            self._speaker.say("closed_" + self._faults[-1])
+            if self.state == CLOSED:
+                self._speaker.say("closed_" + self._faults[-1])
         else:
             self._event(now_ms, rules.MENDED)
 

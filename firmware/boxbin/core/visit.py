@@ -15,7 +15,7 @@ resting masses around one drop, never an absolute mass.
 
 from . import codes, rules, wire
 from .door import FAILED
-from .rules import CLOSED, IDLE, LABEL, STARTING
+from .rules import CLOSED, IDLE, LABEL, NOBODY, STARTING
 from .settings import NONE
 from .weighing import Weighing
 
@@ -146,6 +146,31 @@ class Visit(Weighing):
             else:
                 self._speaker.after(now_ms, "no_points", (), message)
         return self._taken()
+
+    def order(self, now_ms, name, seconds, bin_id):
+        """An operator's `open`, `tare`, `collect` or `identify`: (actions, True when it was done).
+        Nobody is disturbed: it is not done while somebody is there.
+        """
+        done = bool(self.state & NOBODY) or (name == "collect" and self.state == rules.COLLECT)
+        if name == "tare":
+            done = done and self._at_rest and self.door.shut
+        if not done:
+            return (), False
+        if name == "open":
+            self._event(now_ms, rules.ORDERED)
+            self.deadline_ms = now_ms + seconds * 1000
+        elif name == "collect":
+            self._event(now_ms, rules.KEY)
+        elif name == "tare":
+            self.container.zero_mg = self.container.level_mg
+        else:
+            self._speaker.message(now_ms, "identify", (bin_id,), seconds * 1000)
+        return self._taken(), True
+
+    @property
+    def faults(self):
+        """Codes of what is wrong with the parts that a visit needs, newest last (faults.py)."""
+        return self._faults + (["flap_shut"] if self._flap_told else [])
 
     def tick(self, now_ms):
         """Time has passed; call at the latest at `wake_ms()`."""

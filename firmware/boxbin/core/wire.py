@@ -96,7 +96,7 @@ def read(key, bin_id, leaf, text):
         raise WireError("json")
     try:
         value = json.loads(body)
-    except (ValueError, MemoryError, RuntimeError):
+    except (ValueError, RuntimeError, MemoryError):  # nested deeper than the stack or the heap
         raise WireError("json")
     if not isinstance(value, dict):
         raise WireError("json")
@@ -110,7 +110,8 @@ def quote(text):
 
 
 def to_json(pairs):
-    """JSON text of ordered (key, value) pairs; values are int, str or further pairs (a tuple).
+    """JSON text of ordered (key, value) pairs; values are int, str, further pairs (a tuple) or a
+    list of str.
 
     Written by hand because the order of a MicroPython dict is not the order of insertion.
     """
@@ -118,8 +119,10 @@ def to_json(pairs):
     for key, value in pairs:
         if isinstance(value, str):
             text = quote(value)
-        elif isinstance(value, (tuple, list)):
+        elif isinstance(value, tuple):
             text = to_json(value)
+        elif isinstance(value, list):
+            text = "[" + ",".join([quote(item) for item in value]) + "]"
         else:
             text = str(value)
         parts.append('"' + key + '":' + text)

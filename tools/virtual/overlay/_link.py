@@ -25,6 +25,7 @@ RTC = 11
 STATS = 12
 NOTE = 13
 CUT = 14
+RTC_MEMORY = 30
 
 # Events from the world.
 EV_SAMPLE = 1
@@ -33,7 +34,8 @@ EV_LEVEL = 3
 EV_WIFI = 4
 EV_CUT = 5
 EV_I2C = 6
-EV_ECHO = 7
+EV_TYPED = 7
+EV_ECHO = 15
 
 NEVER = 0x3FFFFFFFFFFFFFFF
 HEADER = 20  # u32 length of what follows, u64 now_us, u64 until_us (0: no answer wanted)
@@ -49,7 +51,7 @@ handlers = {}  # event kind -> function(body)
 virtual = False
 wifi_up = False
 wifi_turn = 0  # grows at each change of wifi_up, so that pollers notice
-cut_hook = None  # _flash puts its counters here
+typed = False  # virtual time: the world put something into standard input
 
 _io = None
 _out = bytearray(OUT_BYTES)
@@ -193,7 +195,10 @@ def _read_frame():
 
 
 def event(kind, body):
-    if kind in handlers:
+    global typed
+    if kind == EV_TYPED:
+        typed = True
+    elif kind in handlers:
         handlers[kind](body)
 
 

@@ -327,6 +327,9 @@ class WDT:
         _link.put(_link.FEED, b"")
 
 
+_rtc_memory = [bytes.fromhex(_link.hello.get("rtc_memory", ""))]
+
+
 class RTC:
     def datetime(self, t=None):
         import time
@@ -341,6 +344,16 @@ class RTC:
         _link.flush()
 
     init = datetime
+
+    def memory(self, data=None):
+        # Outlives resets, not the power; the world keeps it.
+        if data is None:
+            return _rtc_memory[0]
+        if len(data) > 2048:
+            raise ValueError("buffer too long")
+        _rtc_memory[0] = bytes(data)
+        _link.put(_link.RTC_MEMORY, data)
+        _link.flush()
 
 
 def reset():

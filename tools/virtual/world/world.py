@@ -28,6 +28,7 @@ __all__ = ["Refused", "World"]
 LOG_EVENTS = 20_000
 NOTES = 200
 PRESS_MS = 150
+TYPED_BYTES = 4096
 BOUNCE_US = (0, 900, 1700)  # a real button touches several times
 
 
@@ -44,6 +45,7 @@ class Board:
     heap_used: int = 0
     wdt_ms: int = 0
     rtc_us: int | None = None  # RTC time minus the world's clock
+    rtc_memory: bytes = b""
     resetting: bool = False
     cut: bool = False
 
@@ -88,6 +90,7 @@ class World:
             Record.RESET: lambda _: setattr(self.board, "resetting", True),
             Record.WIFI: self.access_point.request,
             Record.RTC: self._on_rtc,
+            Record.RTC_MEMORY: lambda body: setattr(self.board, "rtc_memory", bytes(body)),
             Record.STATS: self._on_stats,
             Record.NOTE: lambda body: self.note(body.decode(errors="replace")),
             Record.CUT: self._on_cut,
@@ -275,6 +278,12 @@ class World:
         self._tell("button", value=True)
         self._bounce(0, 0)
         self._bounce(hold_ms * 1000, 1)
+
+    def type(self, data: bytes) -> None:
+        """Bytes for the board's serial input."""
+        self.say(f"type {len(data)} {zlib.crc32(data):08x}")
+        for at in range(0, len(data), TYPED_BYTES):
+            self._emit(Event.TYPED, data[at : at + TYPED_BYTES])
 
     def _bounce(self, delay_us: int, level: int) -> None:
         for index, extra_us in enumerate(BOUNCE_US):
