@@ -173,7 +173,23 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(packet)
 
 
-ANY = st.lists(st.one_of(GOOD, GOOD, damaged(), st.binary(max_size=12)), max_size=8).map(b"".join)
+@st.composite
+def crooked(draw: st.DrawFn) -> bytes:
+    """A packet whose frame is right and whose inside may not be."""
+    kind = draw(st.sampled_from((2, 3, 3, 3, 4, 9, 13)))
+    if kind != 3:
+        return fixed(kind << 4, bytes(draw(st.integers(0, 4))))
+    topic = draw(st.sampled_from((b"", b"t", b"a\0b", b"\xff", b"topic")))
+    said = max(0, len(topic) + draw(st.integers(-2, 3)))
+    ident = draw(st.sampled_from((b"", b"\0", b"\0\0", b"\0\1", b"\1\0")))
+    rest = draw(st.binary(max_size=2))
+    return fixed(0x30 | draw(st.integers(0, 15)), struct.pack(">H", said) + topic + ident + rest)
+
+
+ANY = st.one_of(
+    st.lists(st.one_of(GOOD, GOOD, damaged(), st.binary(max_size=12)), max_size=8).map(b"".join),
+    st.lists(crooked(), max_size=3).map(b"".join),
+)
 CUTS = st.lists(st.integers(1, 200), max_size=5)
 
 
@@ -206,6 +222,8 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
 @example(b"\x30\x80\x80\x80\x80\x00")
 @example(b"\x32\x07\x00\x01\x00\x00\x01ab")
 @example(fixed(0x30, string(b"\xed\xa0\x80")))
+@example(fixed(0x34, string(b"t") + b"\0\1"))  # QoS 2
+@example(fixed(0x90, b"\0\1"))  # no code at all
 @example(fixed(0x3B, string(b"") + b"\xff\xff"))
 def test_any_bytes_are_read_as_the_standard_reads_them(data: bytes) -> None:
     assert feed(cut(data, [])) == from_broker(data)
