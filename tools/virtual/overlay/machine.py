@@ -24,6 +24,7 @@ _DOUT, _SCK = _link.hello.get("hx711", (-1, -1))
 class _State:
     def __init__(self, level):
         self.level = level
+        self.pin = None  # the object its interrupt handler gets
         self.handler = None
         self.trigger = 0
         self.out = False
@@ -43,7 +44,9 @@ def _edge(pin, level):
     old = s.level
     s.level = level
     if s.handler and old != level and s.trigger & (1 if level else 2):
-        _link.interrupt(s.handler, Pin(pin))
+        if s.pin is None:
+            s.pin = Pin(pin)
+        _link.interrupt(s.handler, s.pin)
 
 
 class Pin:
@@ -58,8 +61,24 @@ class Pin:
     def __init__(self, id, mode=None, pull=-1, *, value=None, drive=None, hold=None):
         self._id = id._id if isinstance(id, Pin) else id
         self._s = _state(self._id)
+        if self._id == _SCK:
+            self.value = self._clock
+        elif self._id == _DOUT:
+            self.value = self._data
         if mode is not None or value is not None:
             self.init(mode, pull, value=value)
+
+    # The scale's two pins have ways of their own: a reading is fifty edges and twenty-five looks.
+    def _clock(self, x=None):
+        if x is None:
+            return self._s.level
+        self._s.level = x = 1 if x else 0
+        _scale.sck(x)
+
+    def _data(self, x=None):
+        if _scale.dout:
+            _link.pump()  # a program that waits for DOUT by looking must see it fall
+        return _scale.dout
 
     def init(self, mode=None, pull=-1, *, value=None, drive=None, hold=None):
         if mode is not None:
@@ -72,23 +91,17 @@ class Pin:
     def value(self, x=None):
         s = self._s
         if x is None:
-            if self._id == _DOUT:
-                if _scale.dout:
-                    _link.pump()  # a program that waits for DOUT by looking must see it fall
-                return _scale.dout
             if not s.out:
                 _link.pump()
             return s.level
         x = 1 if x else 0
-        if self._id == _SCK:
-            s.level = x
-            _scale.sck(x)
-        elif x != s.level or not s.out:
+        if x != s.level or not s.out:
             s.level = x
             _link.put2(_link.PIN, self._id, x)
         return None
 
-    __call__ = value
+    def __call__(self, x=None):
+        return self.value(x)
 
     def on(self):
         self.value(1)
@@ -110,9 +123,15 @@ class Pin:
 
 def _on_dout(level):
     # Also while bits are clocked out: on the board, too, the data's edges raise the interrupt.
-    _edge(_DOUT, level)
+    s = _data_state
+    s.level = level
+    if s.handler and s.trigger & (1 if level else 2):
+        if s.pin is None:
+            s.pin = Pin(_DOUT)
+        _link.interrupt(s.handler, s.pin)
 
 
+_data_state = _state(_DOUT) if _DOUT >= 0 else _State(1)
 _scale.on_dout = _on_dout
 
 
@@ -372,12 +391,8 @@ def unique_id():
     return binascii.unhexlify(_link.hello["uid"])
 
 
-def disable_irq():
-    return _link.mask()
-
-
-def enable_irq(state):
-    _link.unmask(state)
+disable_irq = _link.mask
+enable_irq = _link.unmask
 
 
 def freq(hz=None):
@@ -410,6 +425,9 @@ def time_pulse_us(pin, pulse_level, timeout_us=1000000):
 
 def _ev_sample(body):
     _scale.sample(struct.unpack("<i", body)[0])
+
+
+_link.sample = _scale.sample
 
 
 def _ev_rx(body):

@@ -31,6 +31,8 @@ class poll:
         # [object, mask, real socket or None, TLS or None, its mask, what answers for the object
         # when nothing is real], in order of registration
         self._items = []
+        self._soft = []  # those of them that nothing real stands behind
+        self._count = 0  # how many the interpreter's own poll is asked for
         self._real = None
         self._tls = None  # asks TLS objects, which may hold data that no socket shows any more
         self._turn = -1
@@ -57,6 +59,8 @@ class poll:
                     real = obj
             item = [obj, mask, real, getattr(obj, "_tls", None), 0, ask]
             self._items.append(item)
+            if real is None:
+                self._soft.append(item)
         if item[2] is not None:
             self._turn = -1
 
@@ -74,15 +78,24 @@ class poll:
             self._items.remove(item)
             if item[2] is not None:
                 self._turn = -1
+            else:
+                self._soft.remove(item)
 
+    # Asked some ninety times a second: small functions, see _link.flush.
     def _emulated(self):
         ready = []
-        for obj, mask, real, _, _, ask in self._items:
-            if real is None and mask:
-                got = ask.ioctl(3, mask)
-                if got:
-                    ready.append((obj, got))
+        soft = self._soft
+        i = 0
+        while i < len(soft):
+            self._ask(soft[i], ready)
+            i += 1
         return ready
+
+    def _ask(self, item, ready):
+        if item[1]:
+            got = item[5].ioctl(3, item[1])
+            if got:
+                ready.append((item[0], got))
 
     def _rebuild(self):
         # Without Wi-Fi nothing of a socket is seen, not even that the other side has gone.
@@ -133,6 +146,9 @@ class poll:
             self._rebuild()
         if _link.virtual and not self._count:
             return ready
+        return self._wait_sockets(ms, ready)
+
+    def _wait_sockets(self, ms, ready):
         if self._tls is not None and self._secure(ready):
             ms = 0
         link = _link.port()
@@ -170,15 +186,14 @@ class poll:
     def _wait_virtual(self, end, ready):
         if self._turn != _link.wifi_turn:
             self._rebuild()
-        until = _link.NEVER if end is None else end
+        if end is None:
+            end = _link.NEVER
         if self._count:
             # Real peers need real time: a slice of virtual time costs its share of it.
-            slice_end = _link.now_us() + SLICE_US
-            if slice_end < until:
-                until = slice_end
-            if self._wait_real(max(1, SLICE_US // 1000 // _link.hello["speed"]), ready):
+            end = min(end, _link.now_us() + SLICE_US)
+            if self._wait_sockets(max(1, SLICE_US // 1000 // _link.hello["speed"]), ready):
                 return True
-        _link.exchange(until)
+        _link.exchange(end)
         return False
 
     def ipoll(self, timeout=-1, flags=0):

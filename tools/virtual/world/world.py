@@ -20,6 +20,7 @@ from tools.virtual.world.gm65 import HOLD_US, Gm65
 from tools.virtual.world.hands import Hands, Refused
 from tools.virtual.world.kernel import Kernel, Pending
 from tools.virtual.world.level import Level
+from tools.virtual.world.net import Network
 from tools.virtual.world.scale import Scale, ScaleModel
 from tools.virtual.world.wifi import AccessPoint
 
@@ -74,6 +75,7 @@ class World:
         self.scanner = Gm65(self.kernel, self._scanner_bytes, self._scanner_text)
         self.flap = Flap(self.kernel, board.FLAP_SHUT_US, board.FLAP_OPEN_US, self._reed)
         self.access_point = AccessPoint(self.kernel, ssid, wifi_key, self._wifi)
+        self.net = Network(self.kernel, self._emit, self.access_point.carries)
         self.hands = Hands(self.scale, self.flap, self.say)
         self.level = Level(seed, lambda: len(self.hands.cartons), self._echo)
         self.button_level = 1
@@ -94,6 +96,12 @@ class World:
             Record.STATS: self._on_stats,
             Record.NOTE: lambda body: self.note(body.decode(errors="replace")),
             Record.CUT: self._on_cut,
+            Record.NET_OPEN: self.net.opened,
+            Record.NET_SEND: self.net.sent,
+            Record.NET_READ: self.net.read,
+            Record.NET_CLOSE: self.net.closed,
+            Record.NET_DATAGRAM: self.net.datagram,
+            Record.NET_NAME: self.net.look_up,
         }
 
     # -- power -----------------------------------------------------------------------------------
@@ -112,6 +120,7 @@ class World:
         self.disarm()
         self.board.resetting = self.board.cut = False
         self.access_point.board_off()
+        self.net.board_off()
         self.outbox.clear()
         self.scale.power(on=True)
         for pin, (hz, _) in list(self.board.pwm.items()):
@@ -126,6 +135,7 @@ class World:
         self.display.power_on()
         self.scale.power(on=False)
         self.access_point.board_off()
+        self.net.board_off()
         self.board.pixels = []
         for pin in list(self.board.pwm):
             self._pwm(pin, 0, 0)
