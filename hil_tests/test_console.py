@@ -1,4 +1,4 @@
-"""A technician at the bin's serial port: asks, sets the clock, opens, and noise that comes there."""
+"""A technician at the serial port: asks, sets the clock, opens; and the noise that comes there."""
 
 from __future__ import annotations
 
