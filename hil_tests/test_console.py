@@ -69,13 +69,19 @@ def test_the_key_opens_and_is_written_nowhere(ready_bin: VirtualBin) -> None:
 def test_noise_at_the_port_starves_nobody(ready_bin: VirtualBin) -> None:
     """As fast as 115,200 baud bring it, while somebody comes and is served."""
     noise = "".join(chr(0x20 + i * 37 % 95) for i in range(576))
-    for _ in range(40):
-        ready_bin.type(noise)
-        ready_bin.advance(50)
+
+    def storm(ms: int) -> None:
+        for _ in range(ms // 50):
+            ready_bin.type(noise)
+            ready_bin.advance(50)
+
+    storm(2_000)
     begin(ready_bin)
-    ready_bin.type(noise * 20)
-    to_open_flap(ready_bin)
-    ready_bin.type(noise * 20)
+    storm(1_000)
+    ready_bin.show_text("SF1234567890")
+    storm(3_000)
+    ready_bin.wait_for(lambda: ready_bin.flap() == "open", 3, "an open flap")
     ready_bin.drop(300)
+    storm(1_000)
     ready_bin.wait_for_text("Thank you!", 6)
     assert boots(ready_bin) == 1
