@@ -114,7 +114,7 @@ class Client:
                 raise LinkDown("closed by the broker")
             try:
                 self._packets = self._parser.feed(data)
-            except mqtt.MqttError as error:
+            except (mqtt.MqttError, MemoryError) as error:
                 raise BadPacket("broker sent %s" % error)
         return self._packets.pop(0)
 

@@ -4,7 +4,9 @@ OASIS MQTT 3.1.1, sections 2 and 3. QoS 0 and 1. The parser is bounded: a packet
 PACKET_BYTES_MAX, or one that breaks the format, raises MqttError and the link is closed.
 """
 
-PACKET_BYTES_MAX = 9_216  # one journal payload of 8 KiB and its topic
+# The largest that a bin is sent is a settings document: 2 KiB and its topic. Taken apart, a packet
+# lies in memory up to four times: 9 KiB would be more than a bin has left.
+PACKET_BYTES_MAX = 2_304
 
 CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP = 2, 3, 4, 9, 13
 _KNOWN = (CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP)
@@ -156,4 +158,6 @@ def _read_publish(first, body):
         topic = body[2 : 2 + size].decode()
     except UnicodeError:
         raise MqttError("topic is not UTF-8")
+    if "\0" in topic:
+        raise MqttError("topic with NUL")
     return PUBLISH, topic, body[at:], packet_id, bool(first & 8)
