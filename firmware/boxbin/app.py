@@ -5,6 +5,7 @@ decides, in order. A line is in flash before `written` is reported, and only the
 """
 
 import asyncio
+import gc
 import sys
 import time
 
@@ -25,10 +26,10 @@ from boxbin.identity import Identity, IdentityError
 from boxbin.log import log
 
 LOOK_MS = 20
-IDLE_MS = 1_000
-SCANNER_TRIES = 5
-RESTART_S = 5
-SETTLE_READINGS = 5  # an HX711 needs 400 ms after power-up
+_IDLE_MS = 1_000
+_SCANNER_TRIES = 5
+_RESTART_S = 5
+_SETTLE_READINGS = 5  # an HX711 needs 400 ms after power-up
 
 
 class Bin(Base):
@@ -126,7 +127,7 @@ class Bin(Base):
     # -- tasks ----------------------------------------------------------------------------------
 
     async def _weigh(self, alive):
-        for _ in range(SETTLE_READINGS):
+        for _ in range(_SETTLE_READINGS):
             await self.adc.read()
         while True:
             alive()
@@ -149,11 +150,11 @@ class Bin(Base):
             wake_ms = self.visit.wake_ms()
             if wake_ms is not None and now_ms >= wake_ms:
                 self._do(self.visit.tick(now_ms))
-            wait_ms = IDLE_MS
+            wait_ms = _IDLE_MS
             if self.button.settling:
                 wait_ms = LOOK_MS
             elif self.visit.wake_ms() is not None:
-                wait_ms = min(IDLE_MS, max(1, self.visit.wake_ms() - now_ms))
+                wait_ms = min(_IDLE_MS, max(1, self.visit.wake_ms() - now_ms))
             try:
                 await asyncio.wait_for_ms(self._look_now.wait(), wait_ms)
             except asyncio.TimeoutError:
@@ -170,23 +171,23 @@ class Bin(Base):
                 self._do(self.visit.start(now_ms))
                 self._do(self.visit.scanner(now_ms, True))
                 await self.scanner.run(alive)
-                tries = SCANNER_TRIES - 1
+                tries = _SCANNER_TRIES - 1
             tries += 1
             log("scanner", "not there yet, try", tries)
-            if tries == SCANNER_TRIES:
+            if tries == _SCANNER_TRIES:
                 log("scanner", "does not answer")
                 now_ms = self.clock.uptime_ms()
                 self._do(self.visit.start(now_ms))
                 self._do(self.visit.scanner(now_ms, False))
-            await asyncio.sleep_ms(IDLE_MS)
+            await asyncio.sleep_ms(_IDLE_MS)
 
     async def _level(self, alive):
         """How full is it? Looked at when nobody is there: it blocks the others for moments."""
         waited_ms = self.fill.every_ms
         while True:
             alive()
-            await asyncio.sleep_ms(IDLE_MS)
-            waited_ms += IDLE_MS
+            await asyncio.sleep_ms(_IDLE_MS)
+            waited_ms += _IDLE_MS
             nobody = self.visit.state & rules.NOBODY and self.flap.shut()
             if self.fill.every_ms and nobody and waited_ms >= self.fill.every_ms:
                 waited_ms = 0
@@ -229,6 +230,10 @@ def main():
             asyncio.run(Bin(identity, boots, _folder()).run())
     except Exception as error:  # noqa: BLE001  (whatever it is, a bin must come back)
         sys.print_exception(error)
-        boots.crashed(error)
-        time.sleep(RESTART_S)  # a fault that comes at once must not become a storm
+        gc.collect()
+        try:
+            boots.crashed(error)
+        except MemoryError:
+            pass  # the restart matters more than its reason
+        time.sleep(_RESTART_S)  # a fault that comes at once must not become a storm
         machine.reset()

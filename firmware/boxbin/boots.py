@@ -47,10 +47,10 @@ class Boots:
         """An exception ends the program: keep it with the place where it was raised."""
         out = io.StringIO()
         sys.print_exception(error, out)
-        lines = [line.strip() for line in out.getvalue().strip().split("\n")]
-        place = lines[-2].replace('File "', "").replace('", line ', ":") if len(lines) > 1 else ""
-        place = place[: place.find(",")] if "," in place else place
-        self.remember("%s %s %s" % (CRASH, place[place.rfind("/") + 1 :], lines[-1]))
+        lines = out.getvalue().strip().split("\n")
+        parts = lines[-2].split('"') if len(lines) > 1 else []  # File "link", line 1, in run
+        place = parts[1] + " " + parts[2][parts[2].rfind(" ") + 1 :] if len(parts) == 3 else ""
+        self.remember("%s %s %s" % (CRASH, place, lines[-1]))
 
     def settled(self):
         """This start has lasted."""

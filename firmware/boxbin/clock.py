@@ -15,14 +15,14 @@ from machine import RTC
 from boxbin.log import log
 from boxbin.resolver import resolve
 
-NTP_UNIX_S = 2_208_988_800  # from 1900 to 1970 (RFC 5905)
-UNIX_2000_S = 946_684_800  # MicroPython's epoch on the ESP32 is 2000
-PLAUSIBLE_S = 1_704_067_200  # 2024-01-01: what lies before that is no time of ours
-PLAUSIBLE_END_S = 4_102_444_800  # 2100-01-01
-GOOD_FOR_MS = 24 * 3600 * 1000
-QUERY_MS = 2_000
+_NTP_UNIX_S = 2_208_988_800  # from 1900 to 1970 (RFC 5905)
+_UNIX_2000_S = 946_684_800  # MicroPython's epoch on the ESP32 is 2000
+_PLAUSIBLE_S = 1_704_067_200  # 2024-01-01: what lies before that is no time of ours
+_PLAUSIBLE_END_S = 4_102_444_800  # 2100-01-01
+_GOOD_FOR_MS = 24 * 3600 * 1000
+_QUERY_MS = 2_000
 AGAIN_MS = 3_600_000
-RETRY_MS = 15_000
+_RETRY_MS = 15_000
 _LOOK_MS = 1_000
 _PORT = 123
 _TRUE = b"true"  # in the RTC's memory, which lives as long as the RTC: it was set by a true time
@@ -36,8 +36,8 @@ class Clock:
         self._uptime_ms = 0
         self._offset_ms = None
         self._asked_ms = None
-        rtc_s = time.time() + UNIX_2000_S
-        if RTC().memory() == _TRUE and rtc_s >= PLAUSIBLE_S:
+        rtc_s = time.time() + _UNIX_2000_S
+        if RTC().memory() == _TRUE and rtc_s >= _PLAUSIBLE_S:
             self._offset_ms = rtc_s * 1000
 
     def uptime_ms(self):
@@ -56,13 +56,13 @@ class Clock:
         """`ntp`, `rtc` or `none`"""
         if self._offset_ms is None:
             return "none"
-        if self._asked_ms is not None and self.uptime_ms() - self._asked_ms < GOOD_FOR_MS:
+        if self._asked_ms is not None and self.uptime_ms() - self._asked_ms < _GOOD_FOR_MS:
             return "ntp"
         return "rtc"
 
     def not_before(self, unix_s):
         """The time is not known, but surely not before this."""
-        if self._offset_ms is None and time.time() + UNIX_2000_S < unix_s < PLAUSIBLE_END_S:
+        if self._offset_ms is None and time.time() + _UNIX_2000_S < unix_s < _PLAUSIBLE_END_S:
             _set_rtc(unix_s)
 
     def set(self, unix_ms, asked=True):
@@ -70,7 +70,7 @@ class Clock:
 
         Raises OSError when it is no time of ours.
         """
-        if not PLAUSIBLE_S * 1000 <= unix_ms < PLAUSIBLE_END_S * 1000:
+        if not _PLAUSIBLE_S * 1000 <= unix_ms < _PLAUSIBLE_END_S * 1000:
             raise OSError("that time lies in the past, or too far off: %d" % (unix_ms // 1000))
         now_ms = self.uptime_ms()
         self._asked_ms = now_ms if asked else None
@@ -85,7 +85,7 @@ class Clock:
             sock.setblocking(False)
             sent_ms = self.uptime_ms()
             sock.sendto(b"\x1b" + bytes(47), socket.getaddrinfo(address, port)[0][-1])
-            while self.uptime_ms() - sent_ms < QUERY_MS:
+            while self.uptime_ms() - sent_ms < _QUERY_MS:
                 await asyncio.sleep_ms(20)
                 try:
                     reply = sock.recv(48)
@@ -93,7 +93,7 @@ class Clock:
                     continue  # nothing there yet
                 self._take(reply, (self.uptime_ms() - sent_ms) // 2)
                 return
-            raise OSError("no answer from %s:%d in %d ms" % (address, port, QUERY_MS))
+            raise OSError("no answer from %s:%d in %d ms" % (address, port, _QUERY_MS))
         finally:
             sock.close()
 
@@ -106,7 +106,7 @@ class Clock:
         fraction = int.from_bytes(reply[44:48], "big")
         if seconds < 0x80000000:
             seconds += 0x100000000  # the era after February 2036 (RFC 4330, section 3)
-        self.set((seconds - NTP_UNIX_S) * 1000 + (fraction * 1000 >> 32) + delay_ms)
+        self.set((seconds - _NTP_UNIX_S) * 1000 + (fraction * 1000 >> 32) + delay_ms)
 
 
 async def keep(clock, identity, settings, wifi, alive):
@@ -116,7 +116,7 @@ async def keep(clock, identity, settings, wifi, alive):
     broker = False
     while True:
         alive()
-        wait_ms = RETRY_MS
+        wait_ms = _RETRY_MS
         if wifi.joined():
             host, port = settings.ntp_host or identity.ntp_host, identity.ntp_port
             if broker:
@@ -137,5 +137,5 @@ async def keep(clock, identity, settings, wifi, alive):
 
 
 def _set_rtc(unix_s):
-    t = time.gmtime(unix_s - UNIX_2000_S)
+    t = time.gmtime(unix_s - _UNIX_2000_S)
     RTC().datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0))

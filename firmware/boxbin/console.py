@@ -11,9 +11,9 @@ import sys
 
 from boxbin.log import log
 
-BURST_BYTES = 32
+_BURST_BYTES = 32
 REST_MS = 100
-CLOSED_MS = 5_000
+_CLOSED_MS = 5_000
 
 
 async def run(key_code, uptime_ms, tell, act):
@@ -24,10 +24,10 @@ async def run(key_code, uptime_ms, tell, act):
     reader = asyncio.StreamReader(sys.stdin.buffer)
     desk = None
     while True:
-        for _ in range(BURST_BYTES):
+        for _ in range(_BURST_BYTES):
             data = await reader.read(1)
             if not data:  # the port has no other end
-                await asyncio.sleep_ms(CLOSED_MS)
+                await asyncio.sleep_ms(_CLOSED_MS)
                 break
             try:
                 desk = desk or _desk(key_code)

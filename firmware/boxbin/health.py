@@ -9,7 +9,7 @@ from boxbin.core import rules
 
 WATCHDOG_MS = 60_000
 FEED_MS = 1_000
-MEMORY_LOW_BYTES = 4_096  # free after a collection: less than a batch of lines and an exception
+_MEMORY_LOW_BYTES = 4_096  # free after a collection: less than a batch of lines and an exception
 
 
 class Progress:
@@ -53,7 +53,7 @@ def faults(clock, flash, display_found, store, visit, late):
         ("journal_mended", flash.repaired > 0),
         ("clock", clock.quality == "none"),
         ("settings", store.refused > store.version),
-        ("memory", gc.mem_free() < MEMORY_LOW_BYTES),
+        ("memory", gc.mem_free() < _MEMORY_LOW_BYTES),
         ("late", bool(late)),
     )
     return visit.faults + [code for code, is_so in warnings if is_so]

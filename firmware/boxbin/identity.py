@@ -6,7 +6,7 @@ from boxbin.core import wire
 
 NAMESPACE = "boxback"
 _BLOB_BYTES_MAX = 128
-DER_BYTES_MAX = 2_048
+_DER_BYTES_MAX = 2_048
 _NTP_PORT = 123
 _NOT_FOUND = -0x1102  # ESP_ERR_NVS_NOT_FOUND, which MicroPython raises negated
 
@@ -43,7 +43,7 @@ class Identity:
 
 def der(key):
     """A certificate or key in DER, b"" when there is none. Raises IdentityError."""
-    return _blob(NVS(NAMESPACE), key, default=b"", most=DER_BYTES_MAX)
+    return _blob(NVS(NAMESPACE), key, default=b"", most=_DER_BYTES_MAX)
 
 
 def _blob(nvs, key, size=None, default=None, most=_BLOB_BYTES_MAX):

@@ -20,7 +20,7 @@ from boxbin.wifi import Wifi
 QUIET_MS = 120_000  # a TLS handshake stops the chip for a second: it waits so long for people
 _STEP_MS = 1_000
 _SLEEP_MS = 5_000
-DOWN_BYTES_MAX = 2_048  # a signed text from the gateway
+_DOWN_BYTES_MAX = 2_048  # a signed text from the gateway
 
 
 class Link:
@@ -226,7 +226,7 @@ class Link:
     def _take_signed(self, leaf, payload):
         identity = self._identity
         try:
-            if len(payload) > DOWN_BYTES_MAX:
+            if len(payload) > _DOWN_BYTES_MAX:
                 raise wire.WireError("long")
             value = wire.read(identity.key, identity.bin_id, leaf, payload)
         except wire.WireError as error:

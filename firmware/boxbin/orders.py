@@ -14,10 +14,10 @@ from boxbin.core import commands, wire
 from boxbin.core.settings import SettingsError
 from boxbin.log import log
 
-WAITING_MAX = 4
-ANSWERS_MAX = 4
-BUSY_MS = 600_000  # a command without deadline, or a restart, waits so long for people to leave
-ANSWER_MS = 3_000  # an answer may take so long to be on its way before a restart
+_WAITING_MAX = 4
+_ANSWERS_MAX = 4
+_BUSY_MS = 600_000  # a command without deadline, or a restart, waits so long for people to leave
+_ANSWER_MS = 3_000  # an answer may take so long to be on its way before a restart
 _LOOK_MS = 250
 
 
@@ -63,7 +63,7 @@ class Orders:
             name, seconds, until = commands.check(value, self._clock.unix_ms())
         except commands.CommandError as error:
             why = str(error)
-        if len(self._waiting) >= WAITING_MAX:
+        if len(self._waiting) >= _WAITING_MAX:
             log("orders", "too many at once:", number)  # not done: the gateway asks again
             return
         self._waiting.append((number, name, seconds, until, why, self._clock.uptime_ms()))
@@ -133,7 +133,7 @@ class Orders:
 
     def _put(self, text, tell=0):
         self._answers.append([text, 0, tell])
-        del self._answers[:-ANSWERS_MAX]
+        del self._answers[:-_ANSWERS_MAX]
         self.wake.set()
 
     # -- the task -------------------------------------------------------------------------------
@@ -155,9 +155,9 @@ class Orders:
 
     def _may_restart(self, now_ms):
         waited_ms = now_ms - self._restart_ms
-        if self._answers and waited_ms < ANSWER_MS:
+        if self._answers and waited_ms < _ANSWER_MS:
             return False
-        return self._quiet("") or waited_ms > BUSY_MS
+        return self._quiet("") or waited_ms > _BUSY_MS
 
     def _next(self):
         """Do the first of the row, if it can be done now or never."""
@@ -165,7 +165,7 @@ class Orders:
         if not why and until and self._clock.unix_ms() > until:
             why = "late"
         if not why and name != "report" and not self._quiet(name):
-            if until or self._clock.uptime_ms() - since_ms < BUSY_MS:
+            if until or self._clock.uptime_ms() - since_ms < _BUSY_MS:
                 return
             why = "busy"
         self._waiting.pop(0)

@@ -12,7 +12,7 @@ import time
 from boxbin.core import dns
 
 TRIES = 3
-TRY_MS = 2_000
+_TRY_MS = 2_000
 _LOOK_MS = 20
 
 
@@ -29,7 +29,7 @@ async def resolve(host, server):
         if not found:
             raise OSError("%s: no address" % host)
         return found[0][-1][0]
-    why = "no answer of %s in %d ms" % (server, TRIES * TRY_MS)
+    why = "no answer of %s in %d ms" % (server, TRIES * _TRY_MS)
     for _ in range(TRIES):
         number = int.from_bytes(os.urandom(2), "big")
         try:
@@ -49,7 +49,7 @@ async def _ask(server, asked):
         sock.setblocking(False)
         sock.sendto(asked, socket.getaddrinfo(server, dns.PORT)[0][-1])
         began = time.ticks_ms()
-        while time.ticks_diff(time.ticks_ms(), began) < TRY_MS:
+        while time.ticks_diff(time.ticks_ms(), began) < _TRY_MS:
             await asyncio.sleep_ms(_LOOK_MS)
             try:
                 packet = sock.recv(dns.ANSWER_BYTES_MAX)

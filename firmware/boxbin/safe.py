@@ -15,7 +15,7 @@ from boxbin.base import Base
 from boxbin.core.ledger import SAFE_MS
 from boxbin.log import log
 
-LINK_WAIT_MS = 20_000  # at most: Wi-Fi's start may be what the supply is too weak for
+_LINK_WAIT_MS = 20_000  # at most: Wi-Fi's start may be what the supply is too weak for
 AGAIN_MS = 60_000
 
 
@@ -57,5 +57,5 @@ class Safe(Base):
 
     async def run(self):
         """Never returns."""
-        await asyncio.sleep_ms(random.getrandbits(30) % LINK_WAIT_MS)
+        await asyncio.sleep_ms(random.getrandbits(30) % _LINK_WAIT_MS)
         await self.run_all()

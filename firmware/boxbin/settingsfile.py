@@ -5,7 +5,7 @@
     /fleet.new       the same, on trial
 
 A document on trial is used from the next start on. It comes into force when the gateway was heard
-with it; otherwise, or after TRIAL_STARTS_MAX starts, it is dropped and the one before is back. A
+with it; otherwise, or after _TRIAL_STARTS_MAX starts, it is dropped and the one before is back. A
 file is replaced by a rename, so that each start finds a whole one.
 """
 
@@ -20,8 +20,8 @@ LOCAL = "/settings.json"
 IN_FORCE = "/fleet.json"
 ON_TRIAL = "/fleet.new"
 BYTES_MAX = 2_048
-TRIAL_STARTS_MAX = 3
-VERSION_MAX = 0x7FFFFFFF
+_TRIAL_STARTS_MAX = 3
+_VERSION_MAX = 0x7FFFFFFF
 
 
 class Store:
@@ -49,7 +49,7 @@ class Store:
             return False
         starts = nvs.number("trial")
         found = _settings(self._local, document["s"])
-        if found is None or starts >= TRIAL_STARTS_MAX or document["v"] <= self.refused:
+        if found is None or starts >= _TRIAL_STARTS_MAX or document["v"] <= self.refused:
             self.version = document["v"]
             self.roll_back()
             return False
@@ -64,8 +64,8 @@ class Store:
         version, changes = value.get("v"), value.get("s")
         if not isinstance(version, int) or isinstance(version, bool):
             raise SettingsError("v must be an integer, not %r" % (version,))
-        if not 0 < version <= VERSION_MAX or not isinstance(changes, dict):
-            raise SettingsError("v must be 1 to %d and s an object" % VERSION_MAX)
+        if not 0 < version <= _VERSION_MAX or not isinstance(changes, dict):
+            raise SettingsError("v must be 1 to %d and s an object" % _VERSION_MAX)
         if version <= max(self.version, self.refused):
             return False
         try:

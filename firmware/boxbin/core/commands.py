@@ -8,8 +8,8 @@ NAMES = "open tare restart identify collect report"
 # These may be late or early: a bin that does not know the time obeys them all the same.
 HARMLESS = "restart identify report"
 SECONDS_DEFAULT = 30
-SECONDS_MAX = 300
-ID_MAX = 0x7FFFFFFF
+_SECONDS_MAX = 300
+_ID_MAX = 0x7FFFFFFF
 BYTES_MAX = 512
 
 
@@ -20,7 +20,7 @@ class CommandError(ValueError):
 def number(value):
     """The id in a command, or 0 when there is none that could be answered."""
     found = value.get("id")
-    if isinstance(found, int) and not isinstance(found, bool) and 0 < found <= ID_MAX:
+    if isinstance(found, int) and not isinstance(found, bool) and 0 < found <= _ID_MAX:
         return found
     return 0
 
@@ -37,8 +37,8 @@ def check(value, unix_ms):
     seconds = args.get("s", SECONDS_DEFAULT)
     if not isinstance(seconds, int) or isinstance(seconds, bool):
         raise CommandError("args")
-    if not 0 < seconds <= SECONDS_MAX:
-        raise CommandError("args: s is %d, allowed 1 to %d" % (seconds, SECONDS_MAX))
+    if not 0 < seconds <= _SECONDS_MAX:
+        raise CommandError("args: s is %d, allowed 1 to %d" % (seconds, _SECONDS_MAX))
     if not unix_ms:
         if name not in HARMLESS.split(" "):
             raise CommandError("no clock")

@@ -12,7 +12,7 @@ LINE_BYTES_MAX = 64
 OPEN_MS = 300_000  # how long the key code opens what it locks
 TRIES = 3
 PAUSE_MS = 60_000  # after so many wrong codes
-ROW_CHARS = 78
+_ROW_CHARS = 78
 OPEN_S, OPEN_S_MAX = 30, 300
 UNIX_S_MIN, UNIX_S_MAX = 1_704_067_200, 4_102_444_800  # 2024 to 2100
 TOLD = ("status", "faults", "boots", "settings")
@@ -140,7 +140,7 @@ def _rows(pairs):
     text = row = ""
     for name, value in pairs:
         cell = "%s %s" % (name, value)
-        if row and len(row) + len(cell) + 3 > ROW_CHARS:
+        if row and len(row) + len(cell) + 3 > _ROW_CHARS:
             text += row + "\r\n"
             row = ""
         row += "   " + cell if row else cell

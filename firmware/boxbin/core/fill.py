@@ -1,15 +1,15 @@
 """How full the container is, from the distance between the sensor above it and what lies in it.
 
 Cartons tilt the echo (facts/hardware.md), so five readings are fused: their median counts when at
-least AGREE of them lie near it. A missing echo, one from beyond the container and readings that
+least _AGREE of them lie near it. A missing echo, one from beyond the container and readings that
 disagree are no value: never the last one, never zero.
 """
 
 UNKNOWN = -1
 READINGS = 5
-AGREE = 3
-NEAR_MM = 25
-LEAST_MM = 20  # HC-SR04 data sheet; nearer than that the echo is lost in the ping
+_AGREE = 3
+_NEAR_MM = 25
+_LEAST_MM = 20  # HC-SR04 data sheet; nearer than that the echo is lost in the ping
 MISSES = 5  # looks in a row without a value before the sensor is said to be missing
 
 
@@ -44,9 +44,9 @@ class Fill:
 
 def fuse(readings_mm, most_mm):
     """One distance of several readings, or None."""
-    heard = sorted(mm for mm in readings_mm if mm is not None and LEAST_MM <= mm <= most_mm)
+    heard = sorted(mm for mm in readings_mm if mm is not None and _LEAST_MM <= mm <= most_mm)
     if not heard:
         return None
     middle = heard[len(heard) // 2]
-    near = [mm for mm in heard if abs(mm - middle) <= NEAR_MM]
-    return middle if len(near) >= AGREE else None
+    near = [mm for mm in heard if abs(mm - middle) <= _NEAR_MM]
+    return middle if len(near) >= _AGREE else None

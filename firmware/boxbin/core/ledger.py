@@ -7,11 +7,11 @@ safe state that moves nothing and still talks. A start that was meant adds nothi
 """
 
 LIMIT = 10
-WORTH = 2  # of a crash or a watchdog reset; a start after power counts half: plugs are pulled
+_WORTH = 2  # of a crash or a watchdog reset; a start after power counts half: plugs are pulled
 SETTLED_MS = 300_000  # a start that lasts so long was a good one
 SAFE_MS = 900_000  # from the safe state the bin tries again after so long
 HISTORY_MAX = 8
-NOTE_CHARS_MAX = 60
+_NOTE_CHARS_MAX = 60
 TEXT_BYTES_MAX = 1024
 CRASH = "crash"  # a note that begins so makes the next start a crash, whatever the chip says
 _NUMBERS = ("total", "score", "power", "watchdog", "crash", "reset", "meant")
@@ -53,7 +53,7 @@ class Ledger:
         if self.intend:
             kind = "meant"
         else:
-            self.counts["score"] = min(99, self.counts["score"] + (1 if kind == "power" else WORTH))
+            self.counts["score"] = min(99, self.counts["score"] + (1 if kind == "power" else _WORTH))
         self.counts[kind] += 1
         self.counts["total"] += 1
         known = self.note[len(CRASH) + 1 :] if crashed else self.note
@@ -85,4 +85,4 @@ class Ledger:
 
 def _clean(text):
     """One line of printable ASCII, not too long."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)[:NOTE_CHARS_MAX]
+    return "".join(c if " " <= c <= "~" else "?" for c in text)[:_NOTE_CHARS_MAX]

@@ -59,7 +59,7 @@ CHOICES = {
 }
 # Settings that are host names; "" as provisioned.
 HOSTS = ("broker_host", "ntp_host")
-HOST_CHARS_MAX = 63
+_HOST_CHARS_MAX = 63
 
 
 class SettingsError(ValueError):
@@ -128,7 +128,7 @@ def _check(name, value):
 
 
 def _is_host(text):
-    if len(text) > HOST_CHARS_MAX:
+    if len(text) > _HOST_CHARS_MAX:
         return False
     for c in text:
         if not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in ".-"):

@@ -11,7 +11,7 @@ import hashlib
 import json
 
 PREFIX = b"boxback/1/"
-MAC_CHARS = 22
+_MAC_CHARS = 22
 LINE_BYTES_MAX = 512
 PAYLOAD_BYTES_MAX = 8192
 PAYLOAD_LINES_MAX = 32
@@ -74,10 +74,10 @@ def verify(key, bin_id, leaf, text):
     """
     if text[-1:] == b"\n":
         text = text[:-1]
-    if len(text) < MAC_CHARS + 3 or text[MAC_CHARS : MAC_CHARS + 1] != b" ":
+    if len(text) < _MAC_CHARS + 3 or text[_MAC_CHARS : _MAC_CHARS + 1] != b" ":
         raise WireError("shape")
-    body = bytes(text[MAC_CHARS + 1 :])
-    if not same(bytes(text[:MAC_CHARS]), mac(key, bin_id, leaf, body)):
+    body = bytes(text[_MAC_CHARS + 1 :])
+    if not same(bytes(text[:_MAC_CHARS]), mac(key, bin_id, leaf, body)):
         raise WireError("mac")
     return body
 

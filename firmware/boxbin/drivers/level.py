@@ -10,11 +10,11 @@ from time import sleep_us
 
 from machine import Pin, time_pulse_us
 
-TRIGGER_US = 10
-US_PER_CM = 58
+_TRIGGER_US = 10
+_US_PER_CM = 58
 # The wait for the echo's start and its length are each bounded by this, so a reading blocks the bin
 # for at most 28 ms. 14 ms are 2.4 m.
-ECHO_US = 14_000
+_ECHO_US = 14_000
 REST_MS = 60  # until the last echo has died away; 38 ms long when nothing comes back
 
 
@@ -37,7 +37,7 @@ class Level:
         if self._echo.value():
             return None  # still busy, or a broken wire: what is timed now is no echo of ours
         self._trigger.value(1)
-        sleep_us(TRIGGER_US)
+        sleep_us(_TRIGGER_US)
         self._trigger.value(0)
-        us = time_pulse_us(self._echo, 1, ECHO_US)
-        return us * 10 // US_PER_CM if us > 0 else None  # negative: too late, or too long
+        us = time_pulse_us(self._echo, 1, _ECHO_US)
+        return us * 10 // _US_PER_CM if us > 0 else None  # negative: too late, or too long
