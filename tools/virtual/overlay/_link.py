@@ -140,6 +140,23 @@ def put(kind, body):
     _n += size + 3
 
 
+def put_parts(kind, first, parts, size):
+    """put() of one byte and `parts`, `size` bytes in all: a picture must not take a kilobyte of heap
+    in one piece, as it does not on the chip.
+    """
+    global _n
+    if _n + size + 4 > OUT_BYTES:
+        flush()
+    _out[_n] = kind
+    _out[_n + 1] = size + 1 & 255
+    _out[_n + 2] = size + 1 >> 8
+    _out[_n + 3] = first
+    _n += 4
+    for part in parts:
+        _out[_n : _n + len(part)] = part
+        _n += len(part)
+
+
 def put2(kind, a, b):
     global _n
     if _n + 5 > OUT_BYTES:

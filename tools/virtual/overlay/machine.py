@@ -209,19 +209,18 @@ class I2C:
 
     def writeto(self, addr, buf, stop=True):
         self._check(addr)
-        self._send(addr, buf)
-        return len(buf)
+        return self._send(addr, (buf,))
 
     def writevto(self, addr, vector, stop=True):
         self._check(addr)
-        data = vector[0] if len(vector) == 1 else b"".join([bytes(v) for v in vector])
-        self._send(addr, data)
-        return len(data)
+        return self._send(addr, vector)
 
-    def _send(self, addr, data):
-        if len(data) > 1200:
+    def _send(self, addr, vector):
+        size = sum([len(v) for v in vector])
+        if size > 1200:
             raise ValueError("longer than the virtual I2C carries in one transfer (1200)")
-        _link.put(_link.I2C, bytes((addr,)) + data)
+        _link.put_parts(_link.I2C, addr, vector, size)
+        return size
 
     def readfrom(self, addr, n, stop=True):
         self._check(addr)
