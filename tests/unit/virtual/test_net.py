@@ -58,7 +58,7 @@ class Upper:
         self.ended += 1
 
 
-def talk(tmp_path, count=3, setup=lambda host: None, during=None, seconds=30):
+def talk(tmp_path, count=3, setup=lambda _: None, during=None, seconds=30):
     bin_ = scripted(tmp_path, TALK.replace("COUNT", str(count)))
     handlers: list[Upper] = []
 
@@ -106,7 +106,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "word"), FAULTS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("fault", "word"), FAULTS, ids=str)
 def test_faults(tmp_path, fault, word):
     def setup(host: Host) -> None:
         for name, value in fault.items():

@@ -140,16 +140,18 @@ def put(kind, body):
     _n += size + 3
 
 
-def put_parts(kind, parts):
-    """As put, of several buffers, without joining them in the heap: a chip's bus does not either."""
+def put_parts(kind, first, parts, size):
+    """put() of one byte and `parts`, `size` bytes in all: a picture must not take a kilobyte of heap
+    in one piece, as it does not on the chip.
+    """
     global _n
-    size = sum([len(part) for part in parts])
-    if _n + size + 3 > OUT_BYTES:
+    if _n + size + 4 > OUT_BYTES:
         flush()
     _out[_n] = kind
-    _out[_n + 1] = size & 255
-    _out[_n + 2] = size >> 8
-    _n += 3
+    _out[_n + 1] = size + 1 & 255
+    _out[_n + 2] = size + 1 >> 8
+    _out[_n + 3] = first
+    _n += 4
     for part in parts:
         _out[_n : _n + len(part)] = part
         _n += len(part)

@@ -215,11 +215,11 @@ class I2C:
         self._check(addr)
         return self._send(addr, vector)
 
-    def _send(self, addr, parts):
-        size = sum([len(part) for part in parts])
+    def _send(self, addr, vector):
+        size = sum([len(v) for v in vector])
         if size > 1200:
             raise ValueError("longer than the virtual I2C carries in one transfer (1200)")
-        _link.put_parts(_link.I2C, [bytes((addr,))] + list(parts))
+        _link.put_parts(_link.I2C, addr, vector, size)
         return size
 
     def readfrom(self, addr, n, stop=True):
