@@ -97,7 +97,7 @@ def mount(disk, fresh=False):
 
 
 def opened():
-    return flash.Flash(Identity(), Clock(), ROOT)
+    return flash.Flash(Identity(), Clock(), None, ROOT)
 
 
 def lines_of(f):
@@ -256,11 +256,11 @@ def test_another_key_begins_a_new_epoch_and_keeps_the_old_lines_aside():
     epoch = f.index.epoch
     other = Identity()
     other.key = bytes(32)
-    f = flash.Flash(other, Clock(), ROOT)
+    f = flash.Flash(other, Clock(), None, ROOT)
     assert f.index.epoch != epoch and f.index.last == 0 and f.repaired == 1
     assert os.listdir(ROOT) == ["00000000.bad"]
     assert f.append("boot", ()) == 1
-    f = flash.Flash(other, Clock(), ROOT)
+    f = flash.Flash(other, Clock(), None, ROOT)
     assert f.index.last == 1
 
 

@@ -7,7 +7,7 @@ the lines still there are sent once more, the gateway knows them and repeats its
 saves a flash write for each receipt.
 """
 
-SEGMENT_BYTES = 16_384
+SEGMENT_BYTES = 16_368  # four blocks of LittleFS, which keeps 16 bytes of them for itself
 SEGMENTS_MAX = 96  # 1.5 MiB of the 2 MiB file system of a 4 MB board; the rest is the firmware
 WARN_SEGMENTS = 77  # 80 %
 
@@ -56,11 +56,13 @@ class Journal:
             return None
         return self.segments[-1].number + 1 if self.segments else 0
 
-    def wrote(self, number, size):
-        """The line last + 1 is in flash, in segment `number`. Returns its n."""
-        self.last += 1
+    def wrote(self, number, size, lines=1):
+        """`lines` more of `size` bytes together are in flash, in segment `number`. Returns the n
+        of the last of them.
+        """
         if not self.segments or self.segments[-1].number != number:
-            self.segments.append(Segment(number, self.last, self.last, 0))
+            self.segments.append(Segment(number, self.last + 1, self.last, 0))
+        self.last += lines
         self.segments[-1].last = self.last
         self.segments[-1].size += size
         return self.last
