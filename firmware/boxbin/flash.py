@@ -96,19 +96,19 @@ class Flash:
     def _tell(self):
         """Have the witness know both ends of the row. That NVS is broken costs no deposit."""
         self._has_bytes = None
-        index = self.index
-        first = index.segments[0].first
-        if self._seen == (index.epoch, first, index.last) or not self._witness:
+        index, seen, witness = self.index, self._seen, self._witness
+        if not witness:
             return
+        now = (index.epoch, index.segments[0].first, index.last + self._lost())
         try:
-            if self._seen[0] != index.epoch:
-                self._witness.begin(index.epoch, first, index.last)
+            if seen[0] != now[0]:
+                witness.begin(*now)
             else:
-                if self._seen[1] != first:
-                    self._witness.let_go(first)
-                if self._seen[2] != index.last:
-                    self._witness.wrote(index.last)
-            self._seen = (index.epoch, first, index.last)
+                if seen[1] != now[1]:
+                    witness.let_go(now[1])
+                if seen[2] != now[2]:
+                    witness.wrote(now[2])
+            self._seen = now
         except OSError as error:
             log("journal", "no witness:", error)
 
@@ -135,13 +135,13 @@ class Flash:
                 number = index.place(0)
                 if number is None:  # it takes the room of lines that are gone
                     number = index.segments[-1].number + 1
-                count = min(self._lost(), BRIDGE_LINES)
+                n, count = index.last + 1, min(self._lost(), BRIDGE_LINES)
                 with open(self._path(number), "ab") as f:
-                    size = self._fill(f, index.last + 1, index.last + 1 + count, index.epoch)
+                    size = self._fill(f, n, n + count, index.epoch, "line lost")
                 index.wrote(number, size, count)
                 self.repaired += count
         except OSError as error:
-            log("journal", "lost lines:", error)
+            log("journal", "lost lines:", error)  # at the next receipt, again
         self._tell()
 
     def _renew(self):
@@ -355,19 +355,16 @@ class Flash:
         size += self._fill(out, n + 1, n + 1 + bad, epoch)  # whole lines whose bits are wrong
         return epoch, first, n + bad, size, unsound + bad
 
-    def _fill(self, out, n, end, epoch):
+    def _fill(self, out, n, end, epoch, detail="line damaged"):
         """Signed `fault` lines for n up to but without `end`; returns their bytes."""
         size = 0
         while n < end:
-            line = self._damaged(n, epoch)
+            line = self._line(n, "fault", (("what", "journal"), ("detail", detail)), epoch)
             if out:
                 out.write(line)
             size += len(line)
             n += 1
         return size
-
-    def _damaged(self, n, epoch):
-        return self._line(n, "fault", (("what", "journal"), ("detail", "line damaged")), epoch)
 
     def _put_aside(self, number):
         """Keep a segment that is no row of our lines for a technician; a bounded number."""
