@@ -148,6 +148,42 @@ def test_a_batch_is_the_same_until_the_receipt_comes():
     assert wire.read_line(Identity.key, Identity.bin_id, payload.split(b"\n")[0])[1] == 11
 
 
+def fragmented(size):
+    """Fill the heap so that no free piece is much longer than `size`; returns what holds it."""
+    held = [None] * (192 * 1024 // size)
+    gc.collect()
+    n = 0
+    try:
+        while True:
+            held[n] = bytearray(size)
+            n += 1
+    except MemoryError:
+        pass
+    for i in range(0, n, 2):
+        held[i] = None
+    gc.collect()
+    return held
+
+
+def test_a_batch_is_as_long_as_the_longest_piece_of_the_heap_allows():
+    mount(Disk(256), fresh=True)
+    f = opened()
+    for _ in range(60):
+        f.append("deposit", (("label", "x" * 140),))
+    whole = f.batch()
+    assert len(whole[1]) > flash.BATCH_BYTES_MAX - 300
+    held = fragmented(1_400)
+    last, payload = f.batch()
+    assert 2 <= last < whole[0] and whole[1].startswith(payload) and payload.count(b"\n") == last
+    del held, payload
+    held = fragmented(160)  # not even one line: no error, and no damage where there is none
+    found = f.batch()
+    del held
+    gc.collect()
+    assert found[0] <= 1 and f.repaired == 0
+    assert f.batch() == whole
+
+
 def test_power_cut_at_every_flash_operation():
     """After each cut the bin starts, each line that was reported written is there once, in order."""
     gc.threshold(-1)  # only between two cuts: a file that is ended writes, and this disk is Python

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from littlefs import LittleFS
@@ -164,6 +164,3 @@ def cut(life: Life, folder: Path, jobs: int = 1) -> Figures:
     )
 
 
-def as_dict(figures: Figures) -> dict[str, object]:
-    """For JSON."""
-    return asdict(figures)
