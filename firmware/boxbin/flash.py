@@ -56,7 +56,7 @@ class Flash:
         line = self._line(n, kind, fields)
         number = index.place(len(line))
         if number is None:
-            raise JournalFull("journal has %d segments" % len(index.segments))
+            raise JournalFull("journal has %d segments" % index.count)
         try:
             with open(self._path(number), "ab") as f:
                 f.write(line)
@@ -99,7 +99,7 @@ class Flash:
         index, seen, witness = self.index, self._seen, self._witness
         if not witness:
             return
-        now = (index.epoch, index.segments[0].first, index.last + self._lost())
+        now = (index.epoch, index.segment(0)[1], index.last + self._lost())
         try:
             if seen[0] != now[0]:
                 witness.begin(*now)
@@ -126,15 +126,15 @@ class Flash:
         index = self.index
         if self._lost() > LOST_LINES_MAX:
             if not index.backlog:
-                for segment in reversed(index.segments):  # the newest first: it stays too long
-                    os.remove(self._path(segment.number))
+                for place in range(index.count - 1, -1, -1):  # what is left stays too old
+                    os.remove(self._path(index.segment(place)[0]))
                 self._renew()
             return
         try:
             while self._lost():
                 number = index.place(0)
                 if number is None:  # it takes the room of lines that are gone
-                    number = index.segments[-1].number + 1
+                    number = index.segment(-1)[0] + 1
                 n, count = index.last + 1, min(self._lost(), BRIDGE_LINES)
                 with open(self._path(number), "ab") as f:
                     size = self._fill(f, n, n + count, index.epoch, "line lost")

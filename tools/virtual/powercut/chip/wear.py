@@ -77,4 +77,4 @@ def fill(base_path, image_path):
         pass
     image.write(disk.data)
     image.close()
-    print(n, warned, shut, size // n, len(f.index.segments))
+    print(n, warned, shut, size // n, f.index.count)
