@@ -48,7 +48,7 @@ class Bin(Base):
         self.visit = Visit(
             self.settings, identity.label_key, wire.key_code(identity.bin_id, identity.key)
         )
-        self._connect(self.act, self._outcome)
+        self._connect(self.flash, self._outcome)
 
     # -- decisions carried out ------------------------------------------------------------------
 
@@ -212,8 +212,8 @@ def _folder():
 
 
 def main():
-    """Run the bin. Whatever ends it is written into the boot ledger and the chip starts again, but a
-    board that was never provisioned, or a technician's Ctrl-C, leads to the REPL.
+    """Run the bin. Whatever ends it is written into the boot ledger and the chip starts again, but
+    a board that was never provisioned, or a technician's Ctrl-C, leads to the REPL.
     """
     try:
         identity = Identity()

@@ -22,9 +22,7 @@ from boxbin.settingsfile import Store
 
 
 class Base:
-    """`flash` is the journal, None where there is none. Bin and Safe fill in what is missing."""
-
-    flash = None
+    """Bin and Safe fill in what is missing."""
 
     def __init__(self, identity, boots, folder):
         self.identity = identity
@@ -44,16 +42,16 @@ class Base:
         )
         self.progress = health.Progress(self.clock)
 
-    def _connect(self, act, outcome):
-        """Link and orders, when the journal is open."""
+    def _connect(self, flash, outcome):
+        """Link and orders, when the journal is open; `flash` is None where there is none."""
         self.orders = Orders(
-            self.identity, self.clock, self.store, self.boots, act, self.quiet, self._report
+            self.identity, self.clock, self.store, self.boots, self.act, self.quiet, self._report
         )
         self.link = Link(
             self.identity,
             self.settings,
             self.clock,
-            self.flash,
+            flash,
             self.orders,
             outcome,
             self._health,
@@ -65,6 +63,10 @@ class Base:
     def quiet(self, _name):
         """True when nobody is at the bin whom that command would disturb."""
         return True
+
+    def act(self, _name, _seconds):
+        """Do an operator's command; False when it cannot be done now."""
+        return False
 
     def faults(self):
         """Codes of what is wrong now."""

@@ -60,8 +60,8 @@ def faults(clock, flash, display_found, store, visit, late):
 
 
 def describe(clock, link, orders, store, boots, codes, more):
-    """The health message as ordered pairs, in bytes, ms, s, dBm, g and mg; `codes` are faults, `more`
-    are the pairs of the parts that only a bin in service has.
+    """The health message as ordered pairs, in bytes, ms, s, dBm, g and mg; `codes` are faults,
+    `more` the pairs of the parts that only a bin in service has.
     """
     return (
         (

@@ -220,7 +220,9 @@ class Link:
                 raise LinkDown("the broker refused a subscription")
         elif packet[0] == mqtt.PUBLISH:
             leaf = packet[1][packet[1].rfind("/") + 1 :]
-            if leaf in ("receipt", "outcome", "command", "settings") and packet[2]:
+            if leaf == "settings" and not packet[2]:
+                return  # a retained document that was taken away
+            if leaf in ("receipt", "outcome", "command", "settings"):
                 self._take_signed(leaf, packet[2])
 
     def _take_signed(self, leaf, payload):

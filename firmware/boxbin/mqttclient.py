@@ -68,7 +68,8 @@ class Client:
 
     async def publish(self, topic, payload, packet_id=0, retain=False, dup=False):
         """Send a PUBLISH; QoS 1 when it has a packet id. Raises LinkDown."""
-        await self._send(mqtt.publish(topic, payload, packet_id, retain, dup))
+        head = mqtt.publish_head(topic, len(payload), packet_id, retain, dup)
+        await self._send(head, payload)
 
     async def subscribe(self, packet_id, topics):
         """Send a SUBSCRIBE. Raises LinkDown."""
@@ -114,16 +115,18 @@ class Client:
                 raise LinkDown("closed by the broker")
             try:
                 self._packets = self._parser.feed(data)
-            except mqtt.MqttError as error:
+            except (mqtt.MqttError, MemoryError) as error:
                 raise BadPacket("broker sent %s" % error)
         return self._packets.pop(0)
 
-    async def _send(self, packet):
+    async def _send(self, packet, payload=b""):
         if self._writer is None:
             raise LinkDown("not connected")
         async with self._lock:
             try:
                 self._writer.write(packet)
+                if payload:
+                    self._writer.write(payload)
                 await asyncio.wait_for_ms(self._writer.drain(), WRITE_MS)
             except asyncio.TimeoutError:
                 raise LinkDown("broker took nothing for %d ms" % WRITE_MS)

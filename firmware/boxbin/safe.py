@@ -25,9 +25,10 @@ class Safe(Base):
     def __init__(self, identity, boots, folder):
         super().__init__(identity, boots, folder)
         self.clock.not_before(identity.made_s)
+        self._found_ms = 0  # until when it shows who it is
         self.face.say("closed_restarts")
         self.flap.move(False)
-        self._connect(self.act, self._outcome)
+        self._connect(None, self._outcome)
         log("safe", "too many restarts: nothing moves until this one or the next has lasted")
 
     def faults(self):
@@ -39,18 +40,17 @@ class Safe(Base):
         if name != "identify":
             return False
         self.face.say("identify", (self.identity.bin_id,))
-        asyncio.create_task(self._back(seconds))
+        self._found_ms = self.clock.uptime_ms() + seconds * 1000
         return True
-
-    async def _back(self, seconds):
-        await asyncio.sleep(seconds)
-        self.face.say("closed_restarts")
 
     def _outcome(self, _n, _status, _points, _balance):
         pass
 
     def each_second(self):
         """Try again when the time has come."""
+        if self._found_ms and self.clock.uptime_ms() > self._found_ms:
+            self._found_ms = 0
+            self.face.say("closed_restarts")
         if self.clock.uptime_ms() > SAFE_MS:
             self.boots.mean("retry")
             machine.reset()

@@ -33,14 +33,13 @@ class Store:
         self.refused = nvs.number("refused")
         self.version = 0
         self.on_trial = False
-        self.settings = None
         self._local = _local()
+        self.settings = Settings(self._local)
         if not self._try():
             document = _read(IN_FORCE) or {"v": 0, "s": {}}
-            self.settings = _settings(self._local, document["s"])
-            self.version = document["v"] if self.settings else 0
-        if self.settings is None:
-            self.settings = _settings(self._local, {}) or Settings()
+            found = _settings(self._local, document["s"])
+            if found is not None:
+                self.settings, self.version = found, document["v"]
 
     def _try(self):
         """Use the document on trial, unless it has had its chances."""

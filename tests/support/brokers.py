@@ -305,9 +305,7 @@ def _find(program: str) -> str:
     return found
 
 
-PEERS: dict[str, type[Peer]] = {
-    peer.name: peer for peer in (MosquittoPeer, NatsPeer, RabbitPeer)
-}
+PEERS: dict[str, type[Peer]] = {peer.name: peer for peer in (MosquittoPeer, NatsPeer, RabbitPeer)}
 
 
 @contextlib.contextmanager

@@ -8,9 +8,9 @@
     HEAVY     above it
     LESS      mass has left
 
-The level falls at most by _DRIFT_MG_PER_S, and within a visit by _VISIT_DRIFT_MG in all: a container
-that is lifted slowly and let go is where it was. What is gone must come back before anything counts
-(account.py).
+The level falls at most by _DRIFT_MG_PER_S, and within a visit by _VISIT_DRIFT_MG in all: a
+container that is lifted slowly and let go is where it was. What is gone must come back before
+anything counts (account.py).
 """
 
 from .account import Account

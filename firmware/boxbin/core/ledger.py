@@ -53,7 +53,9 @@ class Ledger:
         if self.intend:
             kind = "meant"
         else:
-            self.counts["score"] = min(99, self.counts["score"] + (1 if kind == "power" else _WORTH))
+            self.counts["score"] = min(
+                99, self.counts["score"] + (1 if kind == "power" else _WORTH)
+            )
         self.counts[kind] += 1
         self.counts["total"] += 1
         known = self.note[len(CRASH) + 1 :] if crashed else self.note
@@ -69,8 +71,8 @@ class Ledger:
 
     def mean(self, why):
         """A restart is meant: for a command, for new settings, to leave the safe state."""
-        if why == "retry":
-            self.counts["score"] = LIMIT - 1  # one more crash, and it is safe again
+        if self.is_loop:
+            self.counts["score"] = LIMIT - 1  # a try: one more crash, and it is safe again
         self.intend = _clean(why)
 
     def remember(self, what):

@@ -79,10 +79,13 @@ class Settings:
             setattr(self, name, changes.get(name, CHOICES[name][0]))
         for name in HOSTS:
             setattr(self, name, changes.get(name, ""))
-        if self.mass_min_mg >= self.mass_max_mg:
-            raise SettingsError("mass_min_mg must be below mass_max_mg")
-        if 0 < self.level_empty_mm <= self.level_full_mm:
-            raise SettingsError("level_full_mm must be below level_empty_mm")
+        self._ordered("mass_min_mg", "mass_max_mg")
+        if getattr(self, "level_empty_mm"):  # noqa: B009  (no attribute that a type checker sees)
+            self._ordered("level_full_mm", "level_empty_mm")
+
+    def _ordered(self, less, more):
+        if getattr(self, less) >= getattr(self, more):
+            raise SettingsError("%s must be below %s" % (less, more))
 
     def changed(self):
         """(name, value) pairs of what is not the default."""

@@ -162,7 +162,7 @@ class Visit(Weighing):
         elif name == "collect":
             self._event(now_ms, rules.KEY)
         elif name == "tare":
-            self.container.zero_mg = self.container.level_mg
+            self.container.zero_mg = self.container.level_mg or 0
         else:
             self._speaker.message(now_ms, "identify", (bin_id,), seconds * 1000)
         return self._taken(), True

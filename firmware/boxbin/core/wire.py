@@ -17,6 +17,8 @@ PAYLOAD_BYTES_MAX = 8192
 PAYLOAD_LINES_MAX = 32
 KEY_BYTES = 32
 N_MAX = 0x7FFFFFFF
+TEXT_BYTES_MAX = 2_048  # a signed text that a bin is sent; the largest are settings
+TEXT_PARTS_MAX = 64  # objects and arrays in one: each is heap, also in one another without end
 
 _BLOCK_BYTES = 64
 _IPAD = bytes(b ^ 0x36 for b in range(256))
@@ -85,9 +87,13 @@ def verify(key, bin_id, leaf, text):
 def read(key, bin_id, leaf, text):
     """Verify a signed text and return its JSON object as a dict.
 
-    Raises WireError `shape`, `mac` or `json`.
+    Raises WireError `long`, `shape`, `mac` or `json`.
     """
+    if len(text) > TEXT_BYTES_MAX:
+        raise WireError("long")
     body = verify(key, bin_id, leaf, text)
+    if body.count(b"{") + body.count(b"[") > TEXT_PARTS_MAX:
+        raise WireError("json")
     try:
         value = json.loads(body)
     except (ValueError, RuntimeError, MemoryError):  # nested deeper than the stack or the heap
