@@ -65,10 +65,10 @@ class Meter:
     heap the true one, so the largest since the last sample counts.
     """
 
-    def __init__(self, bin_: VirtualBin) -> None:
+    def __init__(self, bin_: VirtualBin, visits: int = 0) -> None:
         self._bin = bin_
         self._heap_free = 0
-        self._before = (0, 0, 0)
+        self._before = (visits, 0, 0)
 
     def note_heap(self) -> None:
         """Keep the largest free heap the board has told of."""

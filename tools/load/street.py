@@ -242,7 +242,7 @@ def run_soak(
         log.open("a") as file,
     ):
         made.append(place)
-        meter = Meter(place.bin)
+        meter = Meter(place.bin, done)
         last_s, last_virtual_s, last_visits, stuck = time.monotonic(), place.now_s(), done, 0
         while total() < visits and not place.stopping:
             before = total()
