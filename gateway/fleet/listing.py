@@ -109,7 +109,7 @@ def list_bins(
     elif not found:
         typer.echo(f"No bins at {station}: boxback fleet list shows all {len(every)}.")
     elif not shown:
-        typer.echo(f"None of {len(found)} bins needs a hand.")
+        typer.echo(f"No bin needs a hand ({len(found)} looked at).")
     else:
         Console().print(_table(shown, found))
 
