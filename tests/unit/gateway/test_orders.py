@@ -36,12 +36,15 @@ class Wire:
     def __init__(self) -> None:
         self.ready = threading.Event()
         self.ready.set()
+        self.full = False
         self.sent: list[tuple[str, str, bytes, bool]] = []
 
     def publish(
         self, bin_id: str, leaf: str, payload: bytes, qos: int, *, retain: bool = False
     ) -> bool:
         assert qos == 1
+        if self.full:
+            return False
         self.sent.append((bin_id, leaf, payload, retain))
         return True
 
@@ -307,6 +310,16 @@ def test_in_force_and_then_rolled_back(place: Place) -> None:
     place.answer(settings=2, status="rolled_back", why="no word of the gateway")
     place.hear(health={"settings": 1, "refused_settings": 2})
     assert place.versions() == {1: "in_force", 2: "rolled_back"}
+
+
+def test_what_the_way_had_no_room_for_is_sent_soon(place: Place) -> None:
+    place.hear(NOW - news.HEARD_MS, online=False)
+    place.want(mass_min_mg=1)
+    place.wire.full = True
+    assert place.sent() == []
+    place.wire.full = False
+    assert place.sent(NOW + 2_999) == []
+    assert [s["v"] for s in place.sent(NOW + 3_000)] == [1]
 
 
 def test_an_answer_to_settings_that_are_no_longer_wanted(place: Place) -> None:
