@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway import wire
+from gateway.config import settings_from
 from gateway.fleet import news
 from gateway.fleet.faults import ADVICE, CLOSING, advice
 from gateway.fleet.orderform import Edit, OrderError, document_of, value_of
@@ -20,11 +21,12 @@ from gateway.fleet.orders import command, want
 from gateway.fleet.sender import Sender, again_ms
 from gateway.intake.commit import Committed, commit
 from gateway.intake.judge import Batch
+from gateway.run import Gateway
 from gateway.store import Store, StoreError, audit, commands, fleet, open_store, quarantine, wanted
 from gateway.store.audit import Entry
 from gateway.store.tables import SCHEMA_VERSION, bins, metadata
 from gateway.store.tables import log as log_table
-from tests.support.gateway import sign
+from tests.support.gateway import LIMIT_S, free_port, settings_for, sign, wait_for
 
 BIN, OTHER, KEY = "B-7K2QM", "B-00011", bytes(range(32))
 NOW = 1_795_000_000_000
@@ -558,3 +560,46 @@ def test_every_fault_of_the_contract_has_advice() -> None:
     assert set(ADVICE) == set(contract.split())
     assert set(CLOSING) <= set(ADVICE)
     assert "does not know" in advice("sneeze")
+
+
+# --- the thread
+
+
+def test_a_store_in_trouble_is_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def troubled(at_ms: int) -> bool:
+        tries.append(at_ms)
+        if len(tries) < 3:
+            raise sa.exc.OperationalError("SELECT", {}, sqlite3.OperationalError("disk I/O error"))
+        return False
+
+    monkeypatch.setattr(place.sender, "pass_on", troubled)
+    place.sender.start()
+    wait_for("another try", lambda: len(tries) > 3)
+    place.sender.stop()
+    place.sender.join(LIMIT_S)
+    assert not place.sender.failed.is_set()
+
+
+def test_a_sender_that_ends_by_itself_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = Gateway(settings_for(tmp_path, free_port()))
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(gateway.sender, "pass_on", lambda _: 1 / 0)
+    gateway.start()
+    wait_for("its end", lambda: gateway.broken == "sender")
+    assert gateway.stop()
+
+
+def test_a_broker_far_away_without_tls_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = settings_for(tmp_path, free_port()).model_dump(mode="json")
+    plain["broker"] |= {"embedded": False, "host": "192.0.2.1"}  # an address of nobody
+    gateway = Gateway(settings_from(plain, "the test"))
+    gateway.link.start = lambda: None  # type: ignore[method-assign]
+    gateway.start()
+    assert gateway.stop()
+    assert "without TLS" in caplog.text
