@@ -356,6 +356,36 @@ def test_a_bin_that_runs_the_version_is_not_sent_it(place: Place) -> None:
     assert place.versions() == {1: "in_force"}
 
 
+def test_a_version_is_above_what_the_bin_has_refused(place: Place) -> None:
+    place.hear(health={"settings": 0, "refused_settings": 5})
+    assert place.want(mass_min_mg=1) == 6
+
+
+def test_a_subscription_that_tells_what_is_known_sends_nothing_again(place: Place) -> None:
+    """The broker hands out every bin's retained `online` whenever a gateway connects."""
+    place.do()
+    place.want(mass_min_mg=1)
+    assert len(place.sent()) == 2
+    place.hear(NOW + 1_000, online=True, heard=False)
+    assert place.sent(NOW + 1_000) == []
+    place.hear(NOW + 1_000, online=True)
+    assert len(place.sent(NOW + 1_000)) == 2, "but a bin that connects has lost what was under way"
+
+
+def test_nothing_to_send_costs_no_write(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.do(within_s=600)
+    place.want(mass_min_mg=1)
+    place.sent()
+
+    def never() -> None:
+        raise AssertionError("a write")
+
+    monkeypatch.setattr(place.store, "writing", never)
+    assert place.sent(NOW + 2_000) == []
+    place.wire.ready.clear()
+    assert place.sent(NOW + 5_000) == []
+
+
 def test_settings_that_a_bin_lost_are_sent_again(place: Place) -> None:
     place.want(mass_min_mg=1)
     place.answer(settings=1, status="done", why="")
