@@ -72,6 +72,23 @@ class BrokerSettings(_Section):
         description="Where the broker is reached. Must be a loopback address for the embedded one.",
     )
     port: int = Field(default=1883, ge=1, le=65535, description="TCP port of the broker.")
+    tls_ca: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that signed the broker's certificate. With it the "
+        "gateway speaks TLS to a broker that is not embedded, and checks certificate and name.",
+    )
+    tls_cert: Path | None = Field(
+        default=None,
+        description="PEM file of the gateway's own certificate, for a broker that wants one.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of the key of tls_cert, without a pass phrase."
+    )
+    tls_name: str = Field(
+        default="",
+        max_length=255,
+        description="Name that the broker's certificate must have, when it is not `host`.",
+    )
     authenticate: bool = Field(
         default=True,
         description="The embedded broker wants user and password from every client: a bin's are "
@@ -112,6 +129,19 @@ class BrokerSettings(_Section):
                 f"host = {self.host!r}: the embedded broker has no topic rights and listens on "
                 "127.0.0.1 only; for bins over a network run mosquitto and set embedded = false"
             )
+            raise ValueError(reason)
+        return self
+
+    @model_validator(mode="after")
+    def _tls_belongs_together(self) -> BrokerSettings:
+        reason = ""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            reason = "tls_cert and tls_key belong together: set both or none"
+        elif self.tls_ca is None and (self.tls_cert is not None or self.tls_name):
+            reason = "tls_cert, tls_key and tls_name need tls_ca, without which there is no TLS"
+        elif self.tls_ca is not None and self.embedded:
+            reason = "tls_ca: the embedded broker has no TLS; set embedded = false for another one"
+        if reason:
             raise ValueError(reason)
         return self
 

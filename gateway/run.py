@@ -1,4 +1,4 @@
-"""Intake and relay in one process: what `boxback gateway serve` and `python -m gateway` start."""
+"""Intake, relay and sender in one process: `boxback gateway serve` and `python -m gateway`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway import secretfile, wire
 from gateway.fleet.keys import Keys
+from gateway.fleet.sender import Sender
 from gateway.intake.link import Link
 from gateway.intake.worker import Worker
 from gateway.log import fields
@@ -55,11 +56,13 @@ class Gateway:
             self.store: Store = open_store(
                 settings.database_path, wait_ms=settings.gateway.database_wait_ms
             )
+            undo.callback(self.store.close)
+            inbox: queue.Queue[Message] = queue.Queue(settings.gateway.queue_messages)
+            self.link = Link(settings, password, inbox)
             undo.pop_all()
-        inbox: queue.Queue[Message] = queue.Queue(settings.gateway.queue_messages)
         self._keys = Keys(self.store)
-        self.link = Link(settings, password, inbox)
         self.relay = Relay(settings, self.store, self._tell, transport, self.link.ready)
+        self.sender = Sender(self.store, self.link)
         self.worker = self.worker_class(
             settings.gateway, self.store, self._keys, self.link, inbox, self.relay.wake
         )
@@ -80,17 +83,19 @@ class Gateway:
         )
         self.worker.start()
         self.relay.start()
+        self.sender.start()
         self.link.start()
 
     def stop(self) -> bool:
         """Finish the batch in hand and end all threads; False when one did not end in time."""
         until = time.monotonic() + self.settings.gateway.stop_timeout_s
-        self.relay.stop()
-        self.worker.stop()
-        for thread in (self.worker, self.relay):
+        threads = (self.worker, self.relay, self.sender)
+        for part in threads:
+            part.stop()
+        for thread in threads:
             if thread.ident is not None:
                 thread.join(max(0.0, until - time.monotonic()))
-        clean = self.link.stop() and not (self.worker.is_alive() or self.relay.is_alive())
+        clean = self.link.stop() and not any(thread.is_alive() for thread in threads)
         if clean:
             self.store.close()
             self._lock.release()
@@ -103,6 +108,8 @@ class Gateway:
             return "intake"
         if self.relay.failed.is_set():
             return "relay"
+        if self.sender.failed.is_set():
+            return "sender"
         return "" if self.link.alive else "link"
 
     def _tell(self, outcome: Outcome) -> None:

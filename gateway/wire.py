@@ -6,6 +6,7 @@ this one is fast. `tests/vectors/wire.json` holds both to it.
     WireError                 a payload, topic or id that breaks the contract; `.reason` is a code
     Signer                    MACs of one bin and one leaf, with the keyed hash states kept
     Line / BadLine            one record of a journal payload, good or not
+    Told / Done               what a health message and an answer to an order say
 
 Nothing here does I/O, keeps state between calls or looks at a clock. It is longer than other files
 because the contract is read as a whole.
@@ -17,7 +18,7 @@ import hashlib
 import hmac
 import re
 from binascii import b2a_base64
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -34,6 +35,17 @@ N_MAX: Final = 2**31 - 1
 """6,000 cartons a day fill it in 980 years; it fits every integer type on the way."""
 T_MAX_MS: Final = 2**53 - 1
 KIND_MAX_CHARS: Final = 16
+COMMAND_MAX_BYTES: Final = 512
+SETTINGS_MAX_BYTES: Final = 2048
+DONE_MAX_BYTES: Final = 2048
+"""Payloads of these leaves, their MAC included."""
+ORDER_MAX: Final = N_MAX
+"""Largest id of a command and largest version of settings; both begin with 1 in each bin."""
+FAULTS_MAX: Final = 32
+"""Fault codes read from one health message."""
+
+DO: Final = ("open", "tare", "restart", "identify", "collect", "report")
+"""What a bin can be told to do."""
 
 LEAVES_UP: Final = frozenset({"journal", "online", "health", "ask", "done"})
 LEAVES_DOWN: Final = frozenset({"receipt", "outcome", "answer", "command", "settings"})
@@ -48,6 +60,7 @@ _SPACE: Final = 0x20
 _SIGNED_MIN_BYTES: Final = MAC_CHARS + len(" {}")
 _BIN_ID = re.compile(r"B-[0-9A-HJKMNP-TV-Z]{5}", re.ASCII)
 _STATION_ID = re.compile(r"S-[A-Z0-9-]{1,12}", re.ASCII)
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,23}", re.ASCII)
 _LINE_ID = re.compile(r"(B-[0-9A-HJKMNP-TV-Z]{5})\.([0-9a-f]{8})\.([1-9][0-9]{0,9})", re.ASCII)
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -143,6 +156,45 @@ class BadLine(NamedTuple):
     raw: bytes
 
 
+class Told(NamedTuple):
+    """What a health message says that the gateway acts on; 0 where it says nothing.
+
+    `faults` is None when the bin tells none at all: its firmware is older than that.
+    """
+
+    settings: int
+    """Version in force."""
+    refused_settings: int
+    """Newest version that was refused or rolled back."""
+    done: int
+    """Id of the newest command that was done."""
+    faults: tuple[str, ...] | None
+
+
+class Done(NamedTuple):
+    """A bin's answer to one order. `number` is a command's id, or a version of settings."""
+
+    settings: bool
+    number: int
+    status: str
+    why: str
+    data: bytes
+    """JSON object; `{}` for settings."""
+
+
+class _CommandDone(msgspec.Struct, frozen=True):
+    id: _Number
+    status: Literal["done", "refused"]
+    why: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _SettingsDone(msgspec.Struct, frozen=True):
+    settings: _Number
+    status: Literal["done", "refused", "rolled_back"]
+    why: str = ""
+
+
 class Topic(NamedTuple):
     """A topic taken apart. `leaf` is any word of a-z: what to do with it is the reader's matter."""
 
@@ -155,6 +207,9 @@ _decode_line = msgspec.json.Decoder(LineBody).decode
 _decode_identity = msgspec.json.Decoder(_Identity).decode
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 _decode_deposit = msgspec.json.Decoder(_DepositLine).decode
+_decode_command_done = msgspec.json.Decoder(_CommandDone).decode
+_decode_settings_done = msgspec.json.Decoder(_SettingsDone).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -307,6 +362,84 @@ def outcome_body(epoch: str, n: int, *, status: str, points: int, balance: int, 
     return _encode(
         {"e": epoch, "n": n, "status": status, "points": points, "balance": balance, "why": why}
     )
+
+
+def command_body(number: int, do: str, args: dict[str, int], until_ms: int) -> bytes:
+    """JSON of a command: what to do, once for ever under that id, and not after `until_ms`.
+
+    Raises WireError TOO_BIG.
+    """
+    body = _encode({"id": number, "do": do, "args": args, "until": until_ms})
+    return _fitting(body, COMMAND_MAX_BYTES)
+
+
+def settings_body(version: int, document: bytes) -> bytes:
+    """JSON of wanted settings; `document` is the JSON object of all changes to the defaults.
+
+    Raises WireError TOO_BIG.
+    """
+    return _fitting(b'{"v":%d,"s":%b}' % (version, document), SETTINGS_MAX_BYTES)
+
+
+def _fitting(body: bytes, payload_max: int) -> bytes:
+    room = payload_max - MAC_CHARS - 1
+    if len(body) > room:
+        raise WireError(TOO_BIG, f"{len(body)} bytes of JSON, at most {room}")
+    return body
+
+
+def done_of(body: bytes) -> Done:
+    """A bin's answer, from the JSON of a verified `done`.
+
+    Raises WireError BAD_JSON when it is no object, BAD_SHAPE when it answers nothing that is known.
+    """
+    for_settings = "settings" in object_of(body)
+    try:
+        if for_settings:
+            told = _decode_settings_done(body)
+            return Done(for_settings, told.settings, told.status, told.why, b"{}")
+        answer = _decode_command_done(body)
+        data = bytes(answer.data)
+        object_of(data)
+    except (msgspec.DecodeError, WireError) as error:
+        raise WireError(BAD_SHAPE, f"not an answer: {error}") from error
+    return Done(for_settings, answer.id, answer.status, answer.why, data)
+
+
+def object_of(body: bytes) -> dict[str, Any]:
+    """The JSON object in these bytes. Raises WireError BAD_JSON."""
+    try:
+        return _decode_object(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(BAD_JSON, f"not a JSON object: {error}") from error
+
+
+def told_of(health: bytes | None) -> Told:
+    """What a health message says that the gateway acts on.
+
+    Of what has another form than version 1 says nothing is taken: health is for people to read,
+    and a slip in one of its values must not hide the others.
+    """
+    try:
+        found = object_of(health or b"{}")
+    except WireError:
+        found = {}
+    faults = found.get("faults")
+    codes = None
+    if isinstance(faults, list):
+        kept = [f for f in faults if isinstance(f, str) and _CODE.fullmatch(f)]
+        codes = tuple(dict.fromkeys(kept))[:FAULTS_MAX]
+    return Told(
+        _count_in(found, "settings"),
+        _count_in(found, "refused_settings"),
+        _count_in(found, "done"),
+        codes,
+    )
+
+
+def _count_in(found: dict[str, Any], name: str) -> int:
+    value = found.get(name)
+    return value if type(value) is int and 0 <= value <= ORDER_MAX else 0
 
 
 def shard_of(bin_id: str) -> str:

@@ -44,7 +44,7 @@ class MicroPythonItem(pytest.Item):
 
     def runtest(self) -> None:
         firmware = build_firmware()
-        env = dict(os.environ, MICROPYPATH=f"{firmware}:{self.path.parent}:{HERE}:.frozen")
+        env = dict(os.environ, MICROPYPATH=f"{firmware}:{self.path.parent}:{HERE.parent}:.frozen")
         done = subprocess.run(
             [
                 str(MICROPYTHON),

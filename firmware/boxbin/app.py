@@ -1,4 +1,4 @@
-"""The bin put together: drivers feed events to the visit, its decisions move things.
+"""The bin in service: drivers feed events to the visit, its decisions move things.
 
 One task a source of events; all of them run through `_do`, which carries out what the visit
 decides, in order. A line is in flash before `written` is reported, and only then are thanks said.
@@ -12,70 +12,43 @@ import time
 import machine
 
 from boxbin import board, health
-from boxbin.clock import AGAIN_MS, RETRY_MS, Clock
-from boxbin.core import texts, wire
-from boxbin.core.settings import Settings
+from boxbin.base import Base
+from boxbin.boots import Boots
+from boxbin.core import rules, wire
+from boxbin.core.fill import READINGS, Fill
 from boxbin.core.visit import Visit
 from boxbin.drivers.button import Button
-from boxbin.drivers.buzzer import Buzzer
-from boxbin.drivers.display import Display, Font
-from boxbin.drivers.flap import Flap
 from boxbin.drivers.gm65 import Gm65
 from boxbin.drivers.hx711 import Hx711
-from boxbin.drivers.lamp import Lamp
+from boxbin.drivers.level import Level
 from boxbin.flash import Flash, JournalFull
 from boxbin.identity import Identity, IdentityError
-from boxbin.link import Link
 from boxbin.log import log
-from boxbin.settingsfile import load
 
 LOOK_MS = 20
-IDLE_MS = 1_000
-SCANNER_TRIES = 5
-RESTART_S = 5
-SETTLE_READINGS = 5  # an HX711 needs 400 ms after power-up
+_IDLE_MS = 1_000
+_SCANNER_TRIES = 5
+_RESTART_S = 5
+_SETTLE_READINGS = 5  # an HX711 needs 400 ms after power-up
 
 
-class Bin:
+class Bin(Base):
     """All parts of one bin and the tasks that drive them."""
 
-    def __init__(self):
-        self.identity = Identity()
-        self.settings = Settings(load())
-        self.clock = Clock()
-        self.display = Display(
-            board.DISPLAY_I2C,
-            board.DISPLAY_SCL,
-            board.DISPLAY_SDA,
-            board.DISPLAY_FREQ_HZ,
-            board.DISPLAY_ADDRESS,
-            Font(_folder() + "font.bin"),
-        )
+    def __init__(self, identity, boots, folder):
+        super().__init__(identity, boots, folder)
         self._look_now = asyncio.ThreadSafeFlag()
-        self.lamp = Lamp(board.LAMP, board.LAMP_PIXELS)
-        self.buzzer = Buzzer(board.BUZZER)
-        self.flap = Flap(
-            board.FLAP_SERVO,
-            board.FLAP_SERVO_HZ,
-            board.FLAP_REED,
-            board.FLAP_SHUT_US,
-            board.FLAP_OPEN_US,
-            self._on_edge,
-        )
         self.button = Button(board.BUTTON, self._on_edge)
         self.adc = Hx711(board.HX711_DOUT, board.HX711_SCK)
         self.scanner = Gm65(board.SCANNER_UART, board.SCANNER_TX, board.SCANNER_RX, self._scanned)
-        self._say("starting", ())
-        self.flash = Flash(self.identity, self.clock)
+        self.level = Level(board.LEVEL_TRIGGER, board.LEVEL_ECHO)
+        self.fill = Fill(self.settings)
+        self.face.say("starting")
+        self.flash = Flash(identity, self.clock)
         self.visit = Visit(
-            self.settings,
-            self.identity.label_key,
-            wire.key_code(self.identity.bin_id, self.identity.key),
+            self.settings, identity.label_key, wire.key_code(identity.bin_id, identity.key)
         )
-        self.link = Link(
-            self.identity, self.settings, self.clock, self.flash, self._outcome, self._health
-        )
-        self.progress = health.Progress(self.clock)
+        self._connect(self.flash, self._outcome)
 
     # -- decisions carried out ------------------------------------------------------------------
 
@@ -85,17 +58,12 @@ class Bin:
         while todo:
             action = todo.pop(0)
             if action[0] == "say":
-                self._say(action[1], action[2])
+                self.face.say(action[1], action[2])
             elif action[0] == "flap":
                 self.flap.move(action[1])
             else:
                 todo += self._write(action[1], action[2])
         self._look_now.set()  # a time limit may have moved
-
-    def _say(self, key, arguments):
-        self.display.show(texts.rows(key, arguments))
-        self.lamp.show(texts.LAMPS[texts.lamp(key)])
-        self.buzzer.play(texts.SOUNDS[texts.sound(key)])
 
     def _write(self, kind, fields):
         """One line to flash; returns the actions that follow from it."""
@@ -120,22 +88,46 @@ class Bin:
     def _outcome(self, n, status, points, balance):
         self._do(self.visit.outcome(self.clock.uptime_ms(), n, status, points, balance))
 
-    def _health(self):
-        return health.describe(
+    def quiet(self, name):
+        """Nobody is there; a collection may be ended by the command that began it."""
+        ends = rules.COLLECT if name == "collect" else 0
+        return bool(self.visit.state & (rules.NOBODY | ends))
+
+    def act(self, name, seconds):
+        """An operator's command."""
+        now_ms = self.clock.uptime_ms()
+        actions, done = self.visit.order(now_ms, name, seconds, self.identity.bin_id)
+        self._do(actions)
+        return done
+
+    def faults(self):
+        """Codes of everything that is wrong now."""
+        found = health.faults(
             self.clock,
             self.flash,
-            self.link,
-            self.link.rssi(),
-            self.scanner,
-            self.display.found,
-            self.settings,
+            self.face.display.found,
+            self.store,
             self.visit,
+            self.progress.late(),
         )
+        warning = self.fill.warning()
+        return found + [warning] if warning else found
+
+    def more(self):
+        """What the gateway is told of the parts."""
+        parts = health.parts(
+            self.flash, self.scanner, self.face.display.found, self.settings, self.visit
+        )
+        return (("fill", self.fill.percent),) + parts
+
+    def each_second(self):
+        """Is there room in the journal for another visit?"""
+        self._do(self.visit.journal(self.clock.uptime_ms(), self.flash.has_room()))
 
     # -- tasks ----------------------------------------------------------------------------------
 
     async def _weigh(self, alive):
-        for _ in range(SETTLE_READINGS):
+        for _ in range(_SETTLE_READINGS):
             await self.adc.read()
         while True:
             alive()
@@ -158,11 +150,11 @@ class Bin:
             wake_ms = self.visit.wake_ms()
             if wake_ms is not None and now_ms >= wake_ms:
                 self._do(self.visit.tick(now_ms))
-            wait_ms = IDLE_MS
+            wait_ms = _IDLE_MS
             if self.button.settling:
                 wait_ms = LOOK_MS
             elif self.visit.wake_ms() is not None:
-                wait_ms = min(IDLE_MS, max(1, self.visit.wake_ms() - now_ms))
+                wait_ms = min(_IDLE_MS, max(1, self.visit.wake_ms() - now_ms))
             try:
                 await asyncio.wait_for_ms(self._look_now.wait(), wait_ms)
             except asyncio.TimeoutError:
@@ -179,65 +171,39 @@ class Bin:
                 self._do(self.visit.start(now_ms))
                 self._do(self.visit.scanner(now_ms, True))
                 await self.scanner.run(alive)
-                tries = SCANNER_TRIES - 1
+                tries = _SCANNER_TRIES - 1
             tries += 1
             log("scanner", "not there yet, try", tries)
-            if tries == SCANNER_TRIES:
+            if tries == _SCANNER_TRIES:
                 log("scanner", "does not answer")
                 now_ms = self.clock.uptime_ms()
                 self._do(self.visit.start(now_ms))
                 self._do(self.visit.scanner(now_ms, False))
-            await asyncio.sleep_ms(IDLE_MS)
+            await asyncio.sleep_ms(_IDLE_MS)
 
-    async def _time(self, alive):
+    async def _level(self, alive):
+        """How full is it? Looked at when nobody is there: it blocks the others for moments."""
+        waited_ms = self.fill.every_ms
         while True:
             alive()
-            wait_ms = RETRY_MS
-            if self.link.joined():
-                try:
-                    await self.clock.ask(self.identity.ntp_host, self.identity.ntp_port)
-                    wait_ms = AGAIN_MS
-                    log("clock", self.clock.quality)
-                except OSError as error:
-                    log("clock", error)
-            else:
-                wait_ms = IDLE_MS
-            for _ in range(wait_ms // IDLE_MS):
-                alive()
-                await asyncio.sleep_ms(IDLE_MS)
-
-    async def _guard(self):
-        """Once a second: watchdog, display, room in the journal, and the heap in one piece."""
-        watchdog = machine.WDT(timeout=health.WATCHDOG_MS)
-        while True:
-            late = self.progress.late()
-            if late:
-                log("watchdog", "no progress:", late)
-            else:
-                watchdog.feed()
-            self.display.refresh()
-            self._do(self.visit.journal(self.clock.uptime_ms(), self.flash.has_room()))
-            gc.collect()
-            await asyncio.sleep_ms(health.FEED_MS)
+            await asyncio.sleep_ms(_IDLE_MS)
+            waited_ms += _IDLE_MS
+            nobody = self.visit.state & rules.NOBODY and self.flap.shut()
+            if self.fill.every_ms and nobody and waited_ms >= self.fill.every_ms:
+                waited_ms = 0
+                percent = self.fill.add(await self.level.read(READINGS))
+                self._do(self.visit.level(self.clock.uptime_ms(), percent))
 
     async def run(self):
         """Start everything; never returns."""
-        cause = health.reset_cause()
-        log("bin", self.identity.bin_id, "firmware", health.VERSION, "cause", cause)
-        self._do((("line", "boot", (("fw", health.VERSION), ("cause", cause))),))
-        work = (
+        self._do((("line", "boot", (("fw", health.VERSION), ("cause", self.boots.cause))),))
+        self.orders.boot_n = self.flash.index.last
+        await self.run_all(
             ("scale", self._weigh, 5_000),
             ("look", self._look, 5_000),
             ("scanner", self._scan, 20_000),
-            ("time", self._time, 30_000),
-            ("link", self.link.run, 90_000),
+            ("level", self._level, 10_000),
         )
-        tasks = [
-            asyncio.create_task(run(self.progress.task(name, limit_ms)))
-            for name, run, limit_ms in work
-        ]
-        tasks.append(asyncio.create_task(self._guard()))
-        await asyncio.gather(*tasks)
 
 
 def _folder():
@@ -246,14 +212,28 @@ def _folder():
 
 
 def main():
-    """Run the bin. Whatever ends it is printed and the chip starts again, but a board that was
-    never provisioned, or a technician's Ctrl-C, leads to the REPL.
+    """Run the bin. Whatever ends it is written into the boot ledger and the chip starts again, but
+    a board that was never provisioned, or a technician's Ctrl-C, leads to the REPL.
     """
     try:
-        asyncio.run(Bin().run())
+        identity = Identity()
     except IdentityError as error:
         log("bin", "not provisioned:", error)
+        return
+    boots = Boots()
+    try:
+        if boots.is_loop:
+            from boxbin.safe import Safe  # no other start needs it
+
+            asyncio.run(Safe(identity, boots, _folder()).run())
+        else:
+            asyncio.run(Bin(identity, boots, _folder()).run())
     except Exception as error:  # noqa: BLE001  (whatever it is, a bin must come back)
         sys.print_exception(error)
-        time.sleep(RESTART_S)  # a fault that comes at once must not become a storm
+        gc.collect()
+        try:
+            boots.crashed(error)
+        except MemoryError:
+            pass  # the restart matters more than its reason
+        time.sleep(_RESTART_S)  # a fault that comes at once must not become a storm
         machine.reset()

@@ -30,3 +30,6 @@ FLAP_OPEN_US = 2000
 FLAP_REED = 27  # pulled up; 0 = shut
 
 BUTTON = 33  # pulled up; 0 = pressed
+
+LEVEL_TRIGGER = 23
+LEVEL_ECHO = 32  # 5 V sensor: through a divider; pulled down

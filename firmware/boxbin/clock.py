@@ -1,4 +1,10 @@
-"""Time: milliseconds since start that never wrap, and the time of day with how good it is."""
+"""Time: milliseconds since start that never wrap, and the time of day with how good it is.
+
+A bin that lost its power does not know the time: its lines say so (`none`). It gets one from NTP,
+or from a technician at the console. Until then the chip's RTC is set to the latest time that is
+surely past (the newest line in flash, or when the bin was provisioned), which is good enough to
+judge whether a certificate has begun, and is never told as the time.
+"""
 
 import asyncio
 import socket
@@ -6,25 +12,32 @@ import time
 
 from machine import RTC
 
-NTP_UNIX_S = 2_208_988_800  # from 1900 to 1970 (RFC 5905)
-UNIX_2000_S = 946_684_800  # MicroPython's epoch on the ESP32 is 2000
-RTC_PLAUSIBLE_S = 1_704_067_200  # 2024-01-01: before that, the RTC was never set
-GOOD_FOR_MS = 24 * 3600 * 1000
-QUERY_MS = 2_000
+from boxbin.log import log
+from boxbin.resolver import resolve
+
+_NTP_UNIX_S = 2_208_988_800  # from 1900 to 1970 (RFC 5905)
+_UNIX_2000_S = 946_684_800  # MicroPython's epoch on the ESP32 is 2000
+_PLAUSIBLE_S = 1_704_067_200  # 2024-01-01: what lies before that is no time of ours
+_PLAUSIBLE_END_S = 4_102_444_800  # 2100-01-01
+_GOOD_FOR_MS = 24 * 3600 * 1000
+_QUERY_MS = 2_000
 AGAIN_MS = 3_600_000
-RETRY_MS = 15_000
+_RETRY_MS = 15_000
+_LOOK_MS = 1_000
+_PORT = 123
+_TRUE = b"true"  # in the RTC's memory, which lives as long as the RTC: it was set by a true time
 
 
 class Clock:
-    """`quality` is `ntp` (asked within a day), `rtc` (kept by the chip) or `none`."""
+    """`quality` is `ntp` (asked within a day), `rtc` (kept by the chip, or typed) or `none`."""
 
     def __init__(self):
         self._ticks = time.ticks_ms()
         self._uptime_ms = 0
         self._offset_ms = None
         self._asked_ms = None
-        rtc_s = time.time() + UNIX_2000_S
-        if rtc_s >= RTC_PLAUSIBLE_S:
+        rtc_s = time.time() + _UNIX_2000_S
+        if RTC().memory() == _TRUE and rtc_s >= _PLAUSIBLE_S:
             self._offset_ms = rtc_s * 1000
 
     def uptime_ms(self):
@@ -43,29 +56,36 @@ class Clock:
         """`ntp`, `rtc` or `none`"""
         if self._offset_ms is None:
             return "none"
-        if self._asked_ms is not None and self.uptime_ms() - self._asked_ms < GOOD_FOR_MS:
+        if self._asked_ms is not None and self.uptime_ms() - self._asked_ms < _GOOD_FOR_MS:
             return "ntp"
         return "rtc"
 
-    def set(self, unix_ms):
-        """Take over a time that a server told just now, and give it to the chip's RTC."""
-        self._asked_ms = self.uptime_ms()
-        self._offset_ms = unix_ms - self._asked_ms
-        t = time.gmtime(unix_ms // 1000 - UNIX_2000_S)
-        RTC().datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0))
+    def not_before(self, unix_s):
+        """The time is not known, but surely not before this."""
+        if self._offset_ms is None and time.time() + _UNIX_2000_S < unix_s < _PLAUSIBLE_END_S:
+            _set_rtc(unix_s)
 
-    async def ask(self, host, port):
+    def set(self, unix_ms, asked=True):
+        """Take over a time that a server told just now, or a person; the RTC keeps it.
+
+        Raises OSError when it is no time of ours.
+        """
+        if not _PLAUSIBLE_S * 1000 <= unix_ms < _PLAUSIBLE_END_S * 1000:
+            raise OSError("that time lies in the past, or too far off: %d" % (unix_ms // 1000))
+        now_ms = self.uptime_ms()
+        self._asked_ms = now_ms if asked else None
+        self._offset_ms = unix_ms - now_ms
+        _set_rtc(unix_ms // 1000)
+        RTC().memory(_TRUE)
+
+    async def ask(self, address, port):
         """Ask an NTP server once. Raises OSError when there is no sensible answer in time."""
-        found = socket.getaddrinfo(host, port, 0, socket.SOCK_DGRAM)
-        if not found:
-            raise OSError("no address of %s" % host)
-        address = found[0][-1]
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
             sent_ms = self.uptime_ms()
-            sock.sendto(b"\x1b" + bytes(47), address)
-            while self.uptime_ms() - sent_ms < QUERY_MS:
+            sock.sendto(b"\x1b" + bytes(47), socket.getaddrinfo(address, port)[0][-1])
+            while self.uptime_ms() - sent_ms < _QUERY_MS:
                 await asyncio.sleep_ms(20)
                 try:
                     reply = sock.recv(48)
@@ -73,7 +93,7 @@ class Clock:
                     continue  # nothing there yet
                 self._take(reply, (self.uptime_ms() - sent_ms) // 2)
                 return
-            raise OSError("no answer from %s:%d in %d ms" % (host, port, QUERY_MS))
+            raise OSError("no answer from %s:%d in %d ms" % (address, port, _QUERY_MS))
         finally:
             sock.close()
 
@@ -84,7 +104,38 @@ class Clock:
             raise OSError("the NTP server's answer says nothing")
         seconds = int.from_bytes(reply[40:44], "big")
         fraction = int.from_bytes(reply[44:48], "big")
-        unix_ms = (seconds - NTP_UNIX_S) * 1000 + (fraction * 1000 >> 32) + delay_ms
-        if unix_ms < RTC_PLAUSIBLE_S * 1000:
-            raise OSError("the NTP server's answer lies in the past")
-        self.set(unix_ms)
+        if seconds < 0x80000000:
+            seconds += 0x100000000  # the era after February 2036 (RFC 4330, section 3)
+        self.set((seconds - _NTP_UNIX_S) * 1000 + (fraction * 1000 >> 32) + delay_ms)
+
+
+async def keep(clock, identity, settings, wifi, alive):
+    """Ask for the time, again and again: `ntp_host`, and when that fails the broker's host, where a
+    site without a way to the internet can have an NTP server of its own.
+    """
+    broker = False
+    while True:
+        alive()
+        wait_ms = _RETRY_MS
+        if wifi.joined():
+            host, port = settings.ntp_host or identity.ntp_host, identity.ntp_port
+            if broker:
+                host, port = settings.broker_host or identity.broker_host, _PORT
+            try:
+                await clock.ask(await resolve(host, wifi.dns()), port)
+                wait_ms = AGAIN_MS
+                broker = False
+                log("clock", clock.quality)
+            except OSError as error:
+                log("clock", error)
+                broker = not broker
+        else:
+            wait_ms = _LOOK_MS
+        for _ in range(wait_ms // _LOOK_MS):
+            alive()
+            await asyncio.sleep_ms(_LOOK_MS)
+
+
+def _set_rtc(unix_s):
+    t = time.gmtime(unix_s - _UNIX_2000_S)
+    RTC().datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0))

@@ -2,26 +2,14 @@
 
 import gc
 
-import machine
+import esp32
 
 from boxbin import VERSION
 from boxbin.core import rules
 
 WATCHDOG_MS = 60_000
 FEED_MS = 1_000
-
-_CAUSES = {
-    machine.PWRON_RESET: "power",
-    machine.HARD_RESET: "reset",
-    machine.WDT_RESET: "watchdog",
-    machine.DEEPSLEEP_RESET: "sleep",
-    machine.SOFT_RESET: "soft",
-}
-
-
-def reset_cause():
-    """Why the chip started, as one word."""
-    return _CAUSES.get(machine.reset_cause(), "unknown")
+_MEMORY_LOW_BYTES = 4_096  # free after a collection: less than a batch of lines and an exception
 
 
 class Progress:
@@ -52,18 +40,61 @@ class Progress:
         ]
 
 
-def describe(clock, flash, link, rssi, scanner, display_found, settings, visit):
-    """The health message as ordered pairs, in bytes, ms, dBm, g and mg."""
+def block():
+    """The largest free block of the chip's own heap, bytes: TLS and MicroPython grow into it."""
+    return max([region[2] for region in esp32.idf_heap_info(esp32.HEAP_DATA)])
+
+
+def faults(clock, flash, display_found, store, visit, late):
+    """Codes of everything that is wrong now (firmware/FAULTS.md), what closes the bin first."""
+    warnings = (
+        ("display", not display_found),
+        ("journal_near", flash.index.nearly_full),
+        ("journal_mended", flash.repaired > 0),
+        ("clock", clock.quality == "none"),
+        ("settings", store.refused > store.version),
+        ("memory", gc.mem_free() < _MEMORY_LOW_BYTES),
+        ("late", bool(late)),
+    )
+    return visit.faults + [code for code, is_so in warnings if is_so]
+
+
+def describe(clock, link, orders, store, boots, codes, more):
+    """The health message as ordered pairs, in bytes, ms, s, dBm, g and mg; `codes` are faults,
+    `more` the pairs of the parts that only a bin in service has.
+    """
     return (
-        ("fw", VERSION),
-        ("clock", clock.quality),
-        ("up", clock.uptime_ms()),
-        ("heap", gc.mem_free()),
-        ("rssi", rssi),
+        (
+            ("fw", VERSION),
+            ("faults", codes),
+            ("clock", clock.quality),
+            ("up", clock.uptime_ms()),
+            ("heap", gc.mem_free()),
+            ("block", block()),
+            ("rssi", link.wifi.rssi()),
+            ("cause", boots.cause),
+        )
+        + boots.health()
+        + (
+            ("settings", store.version),
+            ("refused_settings", store.refused),
+            ("done", orders.done),
+            ("refused", link.refused),
+            ("offline_s", link.offline_ms // 1000),
+            ("offline_why", link.why),
+        )
+        + more
+    )
+
+
+def parts(flash, scanner, display_found, settings, visit):
+    """The pairs of a bin in service."""
+    return (
         ("backlog", flash.index.backlog),
         ("journal", "nearly full" if flash.index.nearly_full else "ok"),
         ("epoch", flash.index.epoch),
         ("n", flash.index.last),
+        ("repaired", flash.repaired),
         ("scanner", "ok" if scanner.found else "missing"),
         ("noise", scanner.dropped),
         ("display", "ok" if display_found else "missing"),
@@ -72,7 +103,4 @@ def describe(clock, flash, link, rssi, scanner, display_found, settings, visit):
         ("scale_residual_mg", settings.calibration_residual_mg),
         ("content_g", visit.container.content_mg // 1000),
         ("state", rules.name(visit.state)),
-        ("repaired", flash.repaired),
-        ("refused", link.refused),
-        ("cause", reset_cause()),
     )

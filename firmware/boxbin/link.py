@@ -1,50 +1,58 @@
-"""The link to the gateway: journal lines up until a signed receipt covers them, outcomes down.
+"""The way to the gateway: Wi-Fi, MQTT, lines up until they are receipted, orders down.
 
-Sending is go-back-N: from the oldest unreceipted line, one bounded batch at a time; when no
-receipt comes in time, the same lines again. A PUBACK counts for nothing (facts/mqtt.md).
-Reconnects wait a random time out of a whole window (full jitter), which doubles up to a limit, so
-that a broker's restart does not bring all bins back in one second.
+Sending is go-back-N: one batch from the oldest unreceipted line, a bounded wait for the receipt,
+and the same again. A broker's PUBACK counts for nothing. Reconnects wait a random time whose window
+doubles up to a limit (core/backoff.py).
 """
 
 import asyncio
 import gc
 import random
 
-from boxbin.core import mqtt, wire
+from boxbin import secure
+from boxbin.core import backoff, mqtt, wire
+from boxbin.identity import IdentityError
 from boxbin.log import log
-from boxbin.mqttclient import BadPacket, Client, LinkDown
+from boxbin.mqttclient import BadPacket, Client, LinkDown, Refused
+from boxbin.resolver import resolve
 from boxbin.wifi import Wifi
+
+QUIET_MS = 120_000  # a TLS handshake stops the chip for a second: it waits so long for people
+_STEP_MS = 1_000
+_SLEEP_MS = 5_000
+_DOWN_BYTES_MAX = 2_048  # a signed text from the gateway
 
 
 class Link:
-    """Runs for ever in `run`. `on_outcome(n, status, points, balance)` is called for each outcome
-    of this journal; `describe()` gives the health message as ordered pairs.
+    """Runs for ever in `run`. `flash` is None in the safe state: then no lines are sent.
+
+    `on_outcome(n, status, points, balance)` is called for each outcome of this journal,
+    `describe()` gives the health message as pairs, `quiet("")` is True when nobody is at the bin.
     """
 
-    def __init__(self, identity, settings, clock, flash, on_outcome, describe):
+    def __init__(self, identity, settings, clock, flash, orders, on_outcome, describe, quiet):
         self._identity = identity
         self._settings = settings
         self._clock = clock
         self._flash = flash
+        self._orders = orders
         self._on_outcome = on_outcome
         self._describe = describe
-        self._wifi = Wifi(identity.wifi_ssid, identity.wifi_key)
+        self._quiet = quiet
+        self.wifi = Wifi(identity.wifi_ssid, identity.wifi_key)
         self._password = wire.mqtt_password(identity.key)
+        self._tls = None
         self._packet_id = 0
         self._in_flight = None  # (packet id, payload) of a journal PUBLISH without PUBACK
         self._clean = False  # ask the broker for a new session
         self._new_line = asyncio.Event()
         self._receipt = asyncio.Event()
+        self._step = "start"  # what is being tried, for `why`
+        self._lost_ms = clock.uptime_ms()
         self.online = False
+        self.offline_ms = 0  # how long the link was away last, and why
+        self.why = "start"
         self.refused = 0  # signed texts from outside that did not verify
-
-    def joined(self):
-        """True while there is a network."""
-        return self._wifi.joined()
-
-    def rssi(self):
-        """Wi-Fi signal in dBm, 0 without."""
-        return self._wifi.rssi()
 
     def line_written(self):
         """There is something to send."""
@@ -57,48 +65,81 @@ class Link:
             alive()
             bad = False
             try:
-                await self._wifi.join()
+                self._step = "wifi"
+                await self.wifi.join()
                 await self._serve(alive)
             except OSError as error:
                 log("link", error)
                 bad = isinstance(error, BadPacket)
+                if isinstance(error, Refused):
+                    self._step = "refused"
+            if self.online or self.why == "start":
+                self.why = self._step
+            if self.online:
+                self._lost_ms = self._clock.uptime_ms()
             self._clean = bad  # or the session would bring the same message again
             failures = 0 if self.online and not bad else failures + 1
             self.online = False
             await self._wait(failures, alive)
 
     async def _wait(self, failures, alive):
-        window_ms = self._settings.reconnect_ms << min(failures, 8)
-        window_ms = min(window_ms, self._settings.reconnect_max_ms)
-        wait_ms = _random_below(window_ms)
+        s = self._settings
+        bits = random.getrandbits(backoff.RANDOM_BITS)
+        wait_ms = backoff.wait_ms(failures, s.reconnect_ms, s.reconnect_max_ms, bits)
         log("link", "again in", wait_ms, "ms")
-        while wait_ms > 0:
-            alive()
-            await asyncio.sleep_ms(min(wait_ms, 5000))
-            wait_ms -= 5000
+        await _sleep(wait_ms, alive)
+
+    async def _connect(self, client, alive):
+        identity = self._identity
+        host = self._settings.broker_host or identity.broker_host
+        port = self._settings.broker_port or identity.broker_port
+        name = None
+        if identity.tls:
+            name = identity.tls_name if host == identity.broker_host else ""
+            for _ in range(QUIET_MS // _STEP_MS):
+                if self._quiet(""):
+                    break
+                await _sleep(_STEP_MS, alive)
+            gc.collect()  # or memory runs out after some eight handshakes (micropython #13521)
+            if self._tls is None:
+                try:
+                    self._tls = secure.context()
+                except (ValueError, OSError, IdentityError) as error:
+                    raise Refused("certificates in NVS: %r" % error)
+        self._step = "name"
+        address = await resolve(host, self.wifi.dns())
+        alive()
+        self._step = "connect"
+        await client.connect(
+            address,
+            port,
+            identity.bin_id,
+            self._password,
+            self._topic("online"),
+            self._clean,
+            self._tls,
+            name or host,
+        )
 
     async def _serve(self, alive):
         """One connection from beginning to end; always ends with an OSError."""
-        identity = self._identity
         client = Client(self._clock.uptime_ms)
         tasks = []
         try:
-            await client.connect(
-                identity.broker_host,
-                identity.broker_port,
-                identity.bin_id,
-                self._password,
-                self._topic("online"),
-                clean=self._clean,
-            )
+            await self._connect(client, alive)
             log("link", "connected, session", client.session_present)
+            self._step = "session"
+            self.offline_ms = self._clock.uptime_ms() - self._lost_ms
             self.online = True
             await client.publish(self._topic("online"), b"1", self._next_id(), retain=True)
-            await client.subscribe(
-                self._next_id(), ((self._topic("receipt"), 1), (self._topic("outcome"), 0))
-            )
+            topics = [(self._topic(leaf), 1) for leaf in ("receipt", "command", "settings")]
+            await client.subscribe(self._next_id(), topics + [(self._topic("outcome"), 0)])
             await self._again(client)
-            for work in (self._send_lines, self._send_health):
+            self._orders.connected()
+            works = [self._send_health, self._send_answers]
+            if self._flash:
+                works.append(self._send_lines)
+            for work in works:
                 tasks.append(asyncio.create_task(_close_on_error(work(client), client)))
             while True:
                 alive()
@@ -132,6 +173,7 @@ class Link:
             self._receipt.clear()
             self._in_flight = (self._next_id(), payload)
             await client.publish(self._topic("journal"), payload, self._in_flight[0])
+            payload = None  # up to 4 KB that need not lie there for as long as the receipt takes
             try:
                 while flash.index.receipted < last:
                     await asyncio.wait_for_ms(self._receipt.wait(), self._patience_ms(tries))
@@ -145,8 +187,9 @@ class Link:
         """How long to wait for a receipt: doubles with jitter, so that a nation's bins do not fill
         the broker while the gateway is away.
         """
-        most_ms = min(self._settings.receipt_ms << min(tries, 8), self._settings.reconnect_max_ms)
-        return most_ms // 2 + _random_below(most_ms // 2 + 1)
+        s = self._settings
+        most_ms = backoff.window_ms(tries, s.receipt_ms, s.reconnect_max_ms)
+        return most_ms // 2 + random.getrandbits(30) % (most_ms // 2 + 1)
 
     async def _send_health(self, client):
         while True:
@@ -155,28 +198,52 @@ class Link:
             await client.publish(self._topic("health"), text)
             await asyncio.sleep_ms(self._settings.health_ms)
 
+    async def _send_answers(self, client):
+        while True:
+            packet_id = self._next_id()
+            text = self._orders.next_answer(packet_id)
+            if text is None:
+                self._orders.wake.clear()
+                await self._orders.wake.wait()
+            else:
+                await client.publish(self._topic("done"), text, packet_id)
+
     # -- down -----------------------------------------------------------------------------------
 
     def _take(self, packet):
         if packet[0] == mqtt.PUBACK:
             if self._in_flight and self._in_flight[0] == packet[1]:
                 self._in_flight = None
+            self._orders.acknowledged(packet[1])
         elif packet[0] == mqtt.SUBACK:
             if max(packet[2]) > 1:
                 raise LinkDown("the broker refused a subscription")
         elif packet[0] == mqtt.PUBLISH:
             leaf = packet[1][packet[1].rfind("/") + 1 :]
-            if leaf in ("receipt", "outcome"):
+            if leaf == "settings" and not packet[2]:
+                return  # a retained document that was taken away
+            if leaf in ("receipt", "outcome", "command", "settings"):
                 self._take_signed(leaf, packet[2])
 
     def _take_signed(self, leaf, payload):
         identity = self._identity
         try:
+            if len(payload) > _DOWN_BYTES_MAX:
+                raise wire.WireError("long")
             value = wire.read(identity.key, identity.bin_id, leaf, payload)
         except wire.WireError as error:
             self.refused += 1
             log("link", leaf, "refused:", error)
             return
+        if leaf == "command":
+            self._orders.take_command(value)
+        elif leaf == "settings":
+            self._orders.take_settings(value)
+        elif self._flash:
+            self._take_word(leaf, value)
+
+    def _take_word(self, leaf, value):
+        """A receipt or an outcome."""
         epoch, n = value.get("e"), value.get("n")
         if not isinstance(epoch, str) or not isinstance(n, int) or isinstance(n, bool):
             self.refused += 1
@@ -184,6 +251,7 @@ class Link:
         elif leaf == "receipt":
             if self._flash.receipt(epoch, n):
                 self._receipt.set()
+                self._orders.receipted(n)
         elif epoch == self._flash.index.epoch:
             points, balance = value.get("points"), value.get("balance")
             if isinstance(points, int) and isinstance(balance, int):
@@ -197,6 +265,13 @@ class Link:
         return self._packet_id
 
 
+async def _sleep(wait_ms, alive):
+    while wait_ms > 0:
+        alive()
+        await asyncio.sleep_ms(min(wait_ms, _SLEEP_MS))
+        wait_ms -= _SLEEP_MS
+
+
 async def _close_on_error(work, client):
     """Run a sender; when the link fails under it, end the connection so that `receive` ends."""
     try:
@@ -205,7 +280,3 @@ async def _close_on_error(work, client):
         log("link", repr(error))
         gc.collect()
         await client.close()
-
-
-def _random_below(limit):
-    return random.getrandbits(30) % limit if limit > 0 else 0

@@ -1,12 +1,13 @@
 """The bin's MQTT client: an asyncio shell around the packets of core/mqtt.py.
 
-Each read and write has a limit, a silent broker is found by a ping, names are resolved at every
-connect. What is sent again after a reconnect is decided in link.py.
+Each read and write has a limit, a silent broker is found by a ping. What is sent again after a
+reconnect is decided in link.py.
 """
 
 import asyncio
 
 from boxbin.core import mqtt
+from boxbin.secure import CERT_VERIFY_FAILED
 
 CONNECT_MS = 10_000
 WRITE_MS = 10_000
@@ -18,6 +19,10 @@ READ_BYTES = 512
 
 class LinkDown(OSError):
     """The link to the broker ended; the first argument says why."""
+
+
+class Refused(LinkDown):
+    """The broker does not want us, or we do not trust it: a person must mend that."""
 
 
 class BadPacket(LinkDown):
@@ -35,30 +40,36 @@ class Client:
         self._reader = self._writer = None
         self.session_present = False
 
-    async def connect(self, host, port, user, password, will_topic, clean):
-        """Open the connection and wait for CONNACK. Raises LinkDown."""
+    async def connect(self, address, port, user, password, will_topic, clean, tls, name):
+        """Open the connection and wait for CONNACK; `tls` is a context or None, `name` whom its
+        certificate must name. Raises LinkDown.
+        """
+        where = "%s:%d" % (address, port)
         try:
             self._reader, self._writer = await asyncio.wait_for_ms(
-                asyncio.open_connection(host, port), CONNECT_MS
+                asyncio.open_connection(address, port, ssl=tls, server_hostname=name), CONNECT_MS
             )
             await self._send(
                 mqtt.connect(user, user, password, KEEPALIVE_S, clean, will_topic, b"0")
             )
             packet = await asyncio.wait_for_ms(self._next(), CONNECT_MS)
         except asyncio.TimeoutError:
-            raise LinkDown("no answer from %s:%d in %d ms" % (host, port, CONNECT_MS))
+            raise LinkDown("no answer from %s in %d ms" % (where, CONNECT_MS))
+        except LinkDown:
+            raise
         except OSError as error:
-            raise LinkDown("%s:%d: %r" % (host, port, error))
+            raise LinkDown("%s: %r" % (where, error))
         if packet[0] != mqtt.CONNACK:
             raise LinkDown("packet %d in place of CONNACK" % packet[0])
         if packet[2]:
             reason = mqtt.CONNECT_REFUSED.get(packet[2], "code %d" % packet[2])
-            raise LinkDown("refused: " + reason)
+            raise Refused("refused: " + reason)
         self.session_present = packet[1]
 
     async def publish(self, topic, payload, packet_id=0, retain=False, dup=False):
         """Send a PUBLISH; QoS 1 when it has a packet id. Raises LinkDown."""
-        await self._send(mqtt.publish(topic, payload, packet_id, retain, dup))
+        head = mqtt.publish_head(topic, len(payload), packet_id, retain, dup)
+        await self._send(head, payload)
 
     async def subscribe(self, packet_id, topics):
         """Send a SUBSCRIBE. Raises LinkDown."""
@@ -99,23 +110,32 @@ class Client:
             try:
                 data = await self._reader.read(READ_BYTES)
             except OSError as error:
-                raise LinkDown("read: %r" % error)
+                raise _down("read", error)
             if not data:
                 raise LinkDown("closed by the broker")
             try:
                 self._packets = self._parser.feed(data)
-            except mqtt.MqttError as error:
+            except (mqtt.MqttError, MemoryError) as error:
                 raise BadPacket("broker sent %s" % error)
         return self._packets.pop(0)
 
-    async def _send(self, packet):
+    async def _send(self, packet, payload=b""):
         if self._writer is None:
             raise LinkDown("not connected")
         async with self._lock:
             try:
                 self._writer.write(packet)
+                if payload:
+                    self._writer.write(payload)
                 await asyncio.wait_for_ms(self._writer.drain(), WRITE_MS)
             except asyncio.TimeoutError:
                 raise LinkDown("broker took nothing for %d ms" % WRITE_MS)
             except OSError as error:
-                raise LinkDown("write: %r" % error)
+                raise _down("write", error)
+
+
+def _down(what, error):
+    """The LinkDown for an error of the socket's; the TLS handshake happens in the first write."""
+    if error.args and error.args[0] == CERT_VERIFY_FAILED:
+        return Refused("certificate: not trusted, not for this name, or not valid at this time")
+    return LinkDown("%s: %r" % (what, error))

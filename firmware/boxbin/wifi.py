@@ -9,7 +9,7 @@ import asyncio
 
 import network
 
-JOIN_MS = 20_000
+_JOIN_MS = 20_000
 _LOOK_MS = 100
 
 
@@ -27,17 +27,21 @@ class Wifi:
         return self._wlan.isconnected()
 
     async def join(self):
-        """Join if needed. Raises OSError when it takes longer than JOIN_MS."""
+        """Join if needed. Raises OSError when it takes longer than _JOIN_MS."""
         if self.joined():
             return
         self._wlan.disconnect()
         self._wlan.connect(self._ssid, self._key)
-        for _ in range(JOIN_MS // _LOOK_MS):
+        for _ in range(_JOIN_MS // _LOOK_MS):
             await asyncio.sleep_ms(_LOOK_MS)
             if self.joined():
                 return
         self._wlan.disconnect()
-        raise OSError("Wi-Fi %s not joined in %d ms" % (self._ssid, JOIN_MS))
+        raise OSError("Wi-Fi %s not joined in %d ms" % (self._ssid, _JOIN_MS))
+
+    def dns(self):
+        """Address of the DNS server that the network told us."""
+        return self._wlan.ifconfig()[3]
 
     def rssi(self):
         """Signal strength in dBm, 0 when not joined."""

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from gateway.store import Store
 
 KEPT_MAX: Final = 4096
-"""Bins whose keys are kept in memory (about 2 kB each)."""
+"""Bins whose keys are kept in memory (about 3 kB each)."""
 UNKNOWN_KEPT_S: Final = 2.0
 """How long "no such bin" is believed: a stranger's flood must not become a flood of queries."""
 
 
 class BinKeys(NamedTuple):
-    """One bin: where it stands and a Signer for every leaf the gateway reads or writes."""
+    """One bin: where it stands and a Signer for every leaf the gateway reads or writes, which is
+    what each field from the third on is called after.
+    """
 
     bin: str
     station: str
@@ -28,6 +30,9 @@ class BinKeys(NamedTuple):
     health: wire.Signer
     receipt: wire.Signer
     outcome: wire.Signer
+    done: wire.Signer
+    command: wire.Signer
+    settings: wire.Signer
 
 
 class Keys:
@@ -70,8 +75,5 @@ def keys_of(row: fleet.BinRow) -> BinKeys:
     return BinKeys(
         row.bin,
         row.station,
-        *(
-            wire.Signer(row.bin, row.key, leaf)
-            for leaf in ("journal", "health", "receipt", "outcome")
-        ),
+        *(wire.Signer(row.bin, row.key, leaf) for leaf in BinKeys._fields[2:]),
     )

@@ -9,7 +9,8 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway import wire
-from gateway.store import fleet
+from gateway.store import audit, fleet
+from gateway.store.audit import Entry
 from gateway.store.database import now_ms
 
 if TYPE_CHECKING:
@@ -53,8 +54,13 @@ def label_key(store: Store) -> bytes:
         return fleet.secret(connection, _LABEL_KEY, secrets.token_bytes(wire.KEY_BYTES))
 
 
-def add_bin(store: Store, broker: BrokerSettings, *, station: str, name: str) -> Provisioning:
-    """Issue a bin. Raises FleetError for a wrong station id or name, or when ids run out."""
+def add_bin(
+    store: Store, broker: BrokerSettings, *, station: str, name: str, by: str = "boxback"
+) -> Provisioning:
+    """Issue a bin; `by` is for the log.
+
+    Raises FleetError for a wrong station id or name, or when ids run out.
+    """
     if not wire.is_station_id(station):
         reason = f"station {station!r}: must be S- and 1 to 12 of A-Z, 0-9 and -, such as S-DEMO"
         raise FleetError(reason)
@@ -67,9 +73,13 @@ def add_bin(store: Store, broker: BrokerSettings, *, station: str, name: str) ->
         if bin_id is None:  # its check symbol would not be one of the 32
             continue
         with store.writing() as connection:
+            at_ms = now_ms()
             added = fleet.add_bin(
-                connection, bin_id=bin_id, station=station, name=name, key=key, at_ms=now_ms()
+                connection, bin_id=bin_id, station=station, name=name, key=key, at_ms=at_ms
             )
+            if added:
+                detail = f"{name} at {station}"
+                audit.note(connection, [Entry(at_ms, by, "add", bin_id, None, detail)])
         if added:
             return Provisioning(bin_id, station, name, key, fleet_key, broker.host, broker.port)
     reason = f"no free bin id in {_DRAWS_MAX} draws: the fleet is full"

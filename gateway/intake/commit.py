@@ -1,14 +1,16 @@
-"""A batch made durable: lines, progress, outbox, quarantine and fleet in one transaction."""
+"""A batch made durable in one transaction: lines, progress, outbox, quarantine, answers, fleet."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.fleet import news
 from gateway.relay.items import entry_of
 from gateway.store import fleet, lines, outbox, quarantine
-from gateway.store.quarantine import CONFLICT, Reject
+from gateway.store.quarantine import CONFLICT, UNKNOWN_ORDER, Reject
 
 if TYPE_CHECKING:
+    from gateway.fleet.news import FaultChange
     from gateway.intake.judge import Batch
     from gateway.store import Store
     from gateway.store.outbox import Entry
@@ -23,6 +25,7 @@ class Committed(NamedTuple):
     queued: int
     buried: int
     reached: dict[lines.Series, int]
+    faults: list[FaultChange]
 
 
 def commit(store: Store, batch: Batch, at_ms: int, quarantine_rows: int) -> Committed:
@@ -33,11 +36,16 @@ def commit(store: Store, batch: Batch, at_ms: int, quarantine_rows: int) -> Comm
         outbox.put(connection, sendable, at_ms)
         outbox.bury(connection, broken, at_ms)
         conflicts = [Reject(item.bin, "", CONFLICT, item.line.raw) for item in stored.conflicts]
-        rejects = [*batch.rejects, *conflicts]
+        strange = [
+            Reject(answer.bin, answer.topic, UNKNOWN_ORDER, answer.payload)
+            for answer in news.take_answers(connection, batch.answers, at_ms)
+        ]
+        rejects = [*batch.rejects, *conflicts, *strange]
         quarantine.add(connection, rejects, at_ms, quarantine_rows)
+        faults = news.heard(connection, list(batch.seen.values()), at_ms)
         fleet.note_seen(connection, list(batch.seen.values()), at_ms)
     return Committed(
-        stored.new, stored.again, len(rejects), len(sendable), len(broken), stored.reached
+        stored.new, stored.again, len(rejects), len(sendable), len(broken), stored.reached, faults
     )
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway import wire
+from gateway.fleet.news import Answer
 from gateway.store.fleet import Seen
 from gateway.store.lines import Arrived
 from gateway.store.quarantine import Reject
@@ -17,15 +16,14 @@ if TYPE_CHECKING:
 
     from gateway.fleet.keys import BinKeys
 
-LEAVES: Final = ("journal", "online", "health")
+LEAVES: Final = ("journal", "online", "health", "done")
 """What the intake subscribes to."""
 HEALTH_MAX_BYTES: Final = 2048
-HEALTH_BRACKETS_MAX: Final = 64
-"""`[` and `{` in one health message, which bounds how deep it nests for those who read it later."""
+BRACKETS_MAX: Final = 64
+"""`[` and `{` in one health message or answer, which bounds how deep it nests for those who read it
+later."""
 UNKNOWN_BIN: Final = "unknown_bin"
 RETAINED: Final = "retained"
-
-_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Message(NamedTuple):
@@ -47,6 +45,7 @@ class Batch:
 
     arrived: list[Arrived] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
     keys: dict[str, BinKeys] = field(default_factory=dict)
 
@@ -79,6 +78,8 @@ def judge(message: Message, find: Callable[[str], BinKeys | None], batch: Batch)
         _online(message, keys, batch)
     elif topic.leaf == "health":
         _health(message, keys, batch)
+    elif topic.leaf == "done":
+        _done(message, keys, batch)
     else:
         batch.rejects.append(Reject(topic.bin, message.topic, wire.BAD_TOPIC, message.payload))
 
@@ -112,22 +113,32 @@ def _online(message: Message, keys: BinKeys, batch: Batch) -> None:
 
 def _health(message: Message, keys: BinKeys, batch: Batch) -> None:
     try:
-        body = _health_body(message.payload, keys)
+        body = _body(message.payload, keys.health, HEALTH_MAX_BYTES)
+        wire.object_of(body)
     except wire.WireError as error:
         batch.rejects.append(Reject(keys.bin, message.topic, error.reason, message.payload))
     else:
         batch.note(Seen(keys.bin, health=body))
 
 
-def _health_body(payload: bytes, keys: BinKeys) -> bytes:
-    """Give the JSON of a health message that anybody can read later. Raises WireError."""
-    if len(payload) > HEALTH_MAX_BYTES:
-        raise wire.WireError(wire.TOO_BIG, f"{len(payload)} bytes, at most {HEALTH_MAX_BYTES}")
-    body = wire.verify_with(keys.health, payload)
-    if body.count(b"[") + body.count(b"{") > HEALTH_BRACKETS_MAX:
-        raise wire.WireError(wire.BAD_SHAPE, f"more than {HEALTH_BRACKETS_MAX} brackets")
-    try:
-        _decode_object(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise wire.WireError(wire.BAD_JSON, f"not a JSON object: {error}") from error
+def _done(message: Message, keys: BinKeys, batch: Batch) -> None:
+    reason = RETAINED if message.retain else ""
+    if not reason:
+        try:
+            done = wire.done_of(_body(message.payload, keys.done, wire.DONE_MAX_BYTES))
+            batch.answers.append(Answer(keys.bin, done, message.topic, message.payload))
+            batch.note(Seen(keys.bin))
+        except wire.WireError as error:
+            reason = error.reason
+    if reason:
+        batch.rejects.append(Reject(keys.bin, message.topic, reason, message.payload))
+
+
+def _body(payload: bytes, signer: wire.Signer, bytes_max: int) -> bytes:
+    """Give the verified JSON of a message that anybody can read later. Raises WireError."""
+    if len(payload) > bytes_max:
+        raise wire.WireError(wire.TOO_BIG, f"{len(payload)} bytes, at most {bytes_max}")
+    body = wire.verify_with(signer, payload)
+    if body.count(b"[") + body.count(b"{") > BRACKETS_MAX:
+        raise wire.WireError(wire.BAD_SHAPE, f"more than {BRACKETS_MAX} brackets")
     return body

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import queue
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from gateway import wire
+from gateway import tls, wire
 from gateway.backoff import Backoff
 from gateway.intake.judge import LEAVES, Message
 from gateway.log import fields
@@ -41,7 +42,7 @@ class Link:
     def __init__(
         self, settings: Settings, password: str | None, inbox: queue.Queue[Message]
     ) -> None:
-        """`password` None connects without user and password."""
+        """`password` None connects without user and password. Raises ConfigError for TLS files."""
         self._host, self._port = settings.broker.host, settings.broker.port
         self._keep_alive_s = settings.gateway.keep_alive_s
         self._inbox = inbox
@@ -68,6 +69,11 @@ class Link:
         if password is not None:
             self._who["user"] = settings.gateway.user
             client.username_pw_set(settings.gateway.user, password)
+        secure = tls.context_of(settings.broker)
+        self._check = "check user and password, and whether it wants TLS: broker.tls_ca"
+        if secure is not None:
+            client.tls_set_context(secure)
+            self._check = "check user and password, and broker.tls_cert if it wants a certificate"
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -101,9 +107,12 @@ class Link:
         """Whether the network thread runs; once started it must until `stop`."""
         return any(thread.name == self._thread_name for thread in threading.enumerate())
 
-    def publish(self, bin_id: str, leaf: str, payload: bytes, qos: int) -> bool:
+    def publish(
+        self, bin_id: str, leaf: str, payload: bytes, qos: int, *, retain: bool = False
+    ) -> bool:
         """Send to one bin; False when it was let go (QoS 0 without a connection, queue full)."""
-        info = self._client.publish(wire.topic(bin_id, leaf), payload, qos=qos)
+        topic = wire.topic(bin_id, leaf)
+        info = self._client.publish(topic, payload, qos=qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             self.dropped += 1
         return info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -128,7 +137,7 @@ class Link:
         if reason.is_failure:
             log.error(
                 "broker refused us",
-                extra=fields(**self._who, reason=reason, do="check user and password"),
+                extra=fields(**self._who, reason=reason, do=self._check),
             )
             return
         self._session += 1
@@ -151,7 +160,15 @@ class Link:
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
         self._next_wait()
-        log.warning("no broker", extra=fields(broker=f"{self._host}:{self._port}"))
+        # paho calls this while it handles the error, and says nothing of it
+        reason, do = tls.told(sys.exc_info()[1])
+        more = {"do": do} if do else {}
+        where = f"{self._host}:{self._port}"
+        log.log(
+            logging.ERROR if do else logging.WARNING,
+            "no broker",
+            extra=fields(broker=where, reason=reason or "no answer", **more),
+        )
 
     def _on_disconnect(
         self, _client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
@@ -167,7 +184,7 @@ class Link:
             # rumqttd says nothing to a wrong password, it hangs up.
             log.error(
                 "broker hung up",
-                extra=fields(**self._who, reason=reason, do="check user and password"),
+                extra=fields(**self._who, reason=reason, do=self._check),
             )
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:

@@ -176,8 +176,15 @@ class Worker(threading.Thread):
         if done.rejected:
             shown = [f"{r.bin or '?'}:{r.reason}" for r in batch.rejects[:_REASONS_SHOWN]]
             log.warning(
-                "quarantined", extra=fields(many=done.rejected, some=",".join(shown) or "conflict")
+                "quarantined",
+                extra=fields(many=done.rejected, some=",".join(shown) or "see quarantine"),
             )
+        for answer in batch.answers:
+            kind = "settings" if answer.done.settings else "command"
+            order, status = f"{kind} {answer.done.number}", answer.done.status
+            log.info("answer", extra=fields(bin=answer.bin, order=order, status=status))
+        for change in done.faults:
+            log.warning("faults", extra=fields(bin=change.bin, change=change))
         if done.buried:
             log.error("dead letters", extra=fields(many=done.buried, do="boxback relay dead list"))
 

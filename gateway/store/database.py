@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WAL_LIMIT_BYTES: Final = 64 << 20
-_POOL_CONNECTIONS: Final = 4
+IN_MAX: Final = 500
+"""Values in one IN (…): SQLite's oldest limit is 999."""
+_POOL_CONNECTIONS: Final = 6
+"""One for each thread of a gateway, and some to spare for those who look."""
+_ONLY_LACKS_TABLES: Final = 1
+"""Version of the tables to which nothing but new tables was added since."""
 
 
 class StoreError(Exception):
@@ -122,6 +127,8 @@ def _set_up(store: Store, path: Path) -> None:
         version = connection.scalar(sa.select(tables.schema.c.version))
         if version is None:
             connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
+        elif version == _ONLY_LACKS_TABLES:
+            connection.execute(tables.schema.update().values(version=tables.SCHEMA_VERSION))
         elif version != tables.SCHEMA_VERSION:
             reason = (
                 f"{path}: has tables of version {version}, this program knows "

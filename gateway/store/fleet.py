@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from gateway.store.database import insert_new
+from gateway.store.database import IN_MAX, insert_new
 from gateway.store.tables import bins, outbox, progress, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_BEFORES: Final = sa.select(bins.c.bin, bins.c.online, bins.c.last_seen_ms, bins.c.health).where(
+    bins.c.bin.in_(sa.bindparam("bins", expanding=True))
+)
 
 
 class BinRow(NamedTuple):
@@ -31,6 +36,14 @@ class Seen(NamedTuple):
     online: bool | None = None
     health: bytes | None = None
     heard: bool = True
+
+
+class Before(NamedTuple):
+    """What was known of a bin before a sign of life."""
+
+    online: bool
+    last_seen_ms: int | None
+    health: bytes | None
 
 
 class BinState(NamedTuple):
@@ -69,6 +82,20 @@ def find_bin(connection: sa.Connection, bin_id: str) -> BinRow | None:
     query = sa.select(bins.c.bin, bins.c.station, bins.c.key).where(bins.c.bin == bin_id)
     row = connection.execute(query).one_or_none()
     return None if row is None else BinRow(row.bin, row.station, bytes(row.key))
+
+
+def before(connection: sa.Connection, bin_id: str) -> Before | None:
+    """Give what is known of the bin's life, or None when there is no such bin."""
+    return befores(connection, [bin_id]).get(bin_id)
+
+
+def befores(connection: sa.Connection, wanted: Sequence[str]) -> dict[str, Before]:
+    """By bin: what is known of its life. Those that are not in the table are not in it."""
+    found: dict[str, Before] = {}
+    for at in range(0, len(wanted), IN_MAX):
+        for row in connection.execute(_BEFORES, {"bins": wanted[at : at + IN_MAX]}):
+            found[row[0]] = Before(*row[1:])
+    return found
 
 
 def all_bins(connection: sa.Connection) -> list[BinRow]:

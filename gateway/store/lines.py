@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from gateway import wire
 from gateway.log import fields
-from gateway.store.database import insert_new
+from gateway.store.database import IN_MAX, insert_new
 from gateway.store.tables import lines, progress
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway.store")
 
-_IN_MAX: Final = 500
-"""Values in one IN (…): SQLite's oldest limit is 999."""
 _WALK_ROWS: Final = 1000
 EPOCHS_USUAL: Final = 100
 """Journals that one bin begins in its life; one with more is told of in the log."""
@@ -137,11 +135,11 @@ def _macs_of(connection: sa.Connection, series: Series, wanted: set[int]) -> dic
     """MAC of the stored lines. It stands for the whole line: 128 bits under the bin's key."""
     numbers = sorted(wanted)
     found: dict[int, bytes] = {}
-    for at in range(0, len(numbers), _IN_MAX):
+    for at in range(0, len(numbers), IN_MAX):
         query = sa.select(lines.c.n, lines.c.raw).where(
             lines.c.bin == series[0],
             lines.c.epoch == series[1],
-            lines.c.n.in_(numbers[at : at + _IN_MAX]),
+            lines.c.n.in_(numbers[at : at + IN_MAX]),
         )
         for row in connection.execute(query):
             found[row.n] = bytes(row.raw[: wire.MAC_CHARS])

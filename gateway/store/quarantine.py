@@ -21,8 +21,10 @@ SIGNED_ROWS_MAX: Final = 200
 
 CONFLICT: Final = "conflict"
 STORE_REFUSED: Final = "store_refused"
+UNKNOWN_ORDER: Final = "unknown_order"
+"""An answer to a command or settings that this gateway never sent."""
 SIGNED: Final = frozenset(
-    {CONFLICT, STORE_REFUSED, wire.BAD_JSON, wire.BAD_IDENTITY, wire.BAD_SHAPE}
+    {CONFLICT, STORE_REFUSED, UNKNOWN_ORDER, wire.BAD_JSON, wire.BAD_IDENTITY, wire.BAD_SHAPE}
 )
 """Reasons that come after a right MAC, or from our own tables. Some of these are receipted, so this
 row is all there is of them: what strangers send must not push them out."""

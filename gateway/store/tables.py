@@ -23,7 +23,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""2 added orders (`commands`, `wanted_settings`) and `log`; see database.py for the upgrade."""
 
 metadata = MetaData()
 
@@ -41,6 +42,59 @@ bins = Table(
     Column("online", Boolean, nullable=False, default=False),
     Column("health", LargeBinary),  # the verified JSON as the bin wrote it
     Column("health_ms", BigInteger),
+)
+
+# Orders: what a bin is to do or to be. A row is an identity (the bin does an id once for ever) and
+# is never deleted. `next_ms` is when the sender has to look at it again, NULL for not until the bin
+# is heard again, or never.
+commands = Table(
+    "commands",
+    metadata,
+    Column("bin", String(7), primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("do", String(16), nullable=False),
+    Column("args", LargeBinary, nullable=False),  # JSON object
+    Column("until_ms", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("state", String(12), nullable=False),  # waiting, sent, done, refused, expired
+    Column("state_ms", BigInteger, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("data", LargeBinary),  # JSON object of the answer; only the newest keep theirs
+    Column("tries", Integer, nullable=False),
+    Column("next_ms", BigInteger, index=True),
+)
+
+wanted_settings = Table(
+    "wanted_settings",
+    metadata,
+    Column("bin", String(7), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("document", LargeBinary, nullable=False),  # JSON object: the changes to the defaults
+    Column("by", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    # waiting, sent, in_force, replaced (by a newer version), refused, rolled_back
+    Column("state", String(12), nullable=False),
+    Column("state_ms", BigInteger, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_ms", BigInteger, index=True),
+)
+
+# Who did what, appended only. `number` names the order that a row is about, if it is about one:
+# how that ended stands there. Rows with who "" are what a bin told by itself.
+log = Table(
+    "log",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", String(16), nullable=False),
+    Column("bin", String(7), nullable=False),
+    Column("number", Integer),
+    Column("detail", Text, nullable=False),
+    Index("log_bin_who", "bin", "who", "seq"),
+    sqlite_autoincrement=True,
 )
 
 secrets = Table(

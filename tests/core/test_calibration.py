@@ -1,5 +1,5 @@
 from boxbin.core import calibration
-from boxbin.core.settings import TABLE
+from boxbin.core.settings import row
 
 
 def points(counts_per_g, zero, grams, misfits=()):
@@ -59,7 +59,7 @@ def test_a_calibration_that_cannot_be_trusted_is_refused():
     assert refused([(500_000, 5), (500_000, 9000)]) == "masses"
     assert refused([(0, 84_210), (500_000, 84_210)]) == "sensitivity"
     assert refused(points(-26, 84_210, (0, 500))) == "sensitivity"
-    _, least, most = TABLE["counts_per_kg"]
+    _, least, most = row("counts_per_kg")
     for per_kg, reason in (
         (least - 1, "sensitivity"),
         (least, ""),

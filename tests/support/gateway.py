@@ -136,8 +136,10 @@ class Mosquitto(Broker):
 
     name = "mosquitto"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lines: str = "") -> None:
+        """`lines` are added to its configuration, such as those of its certificates."""
         self._folder = folder
+        self._lines = lines
         self._process: subprocess.Popen[bytes] | None = None
         for _ in range(_PORT_TRIES):
             self.port = free_port()
@@ -153,7 +155,7 @@ class Mosquitto(Broker):
         config = self._folder / f"mosquitto-{self.port}.conf"
         config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n"
-            "max_inflight_messages 100\nmax_queued_messages 0\npersistence false\n"
+            "max_inflight_messages 100\nmax_queued_messages 0\npersistence false\n" + self._lines
         )
         log = config.with_suffix(".log")
         with log.open("ab") as output:
@@ -328,6 +330,20 @@ class SimBin:
         """Messages whose MAC was wrong, or of an unknown leaf."""
         self.durable = 0
         """Highest n a receipt of this epoch told."""
+        self.orders: list[tuple[str, dict[str, Any]]] = []
+        """Commands and settings with a right MAC, each time they came: (leaf, body)."""
+        self.deeds: list[dict[str, Any]] = []
+        """Commands that were done, each once."""
+        self.deaf = False
+        """Take no orders, as a bin that crashes before it gets to them."""
+        self.newest = 0
+        """Id of the newest command that was done or refused."""
+        self.in_force: tuple[int, dict[str, Any]] = (0, {})
+        self.refused_version = 0
+        self.refuses: Callable[[str, dict[str, Any]], str] = lambda *_: ""
+        """Given leaf and body it says why an order is refused, "" takes it."""
+        self.report: dict[str, Any] = {"fw": "0.2.0", "ledger": [[1, "power", 3600]]}
+        self._last_done: bytes = b""
         self._heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self._client: mqtt.Client | None = None
 
@@ -380,7 +396,7 @@ class SimBin:
         client.reconnect_delay_set(1, 1)
         client.connect_timeout = 2
         subscribed = threading.Event()
-        leaves = ("receipt", "outcome")
+        leaves = ("receipt", "outcome", "command", "settings")
         client.on_connect = lambda c, *_: c.subscribe([(topic_of(self.bin, x), 1) for x in leaves])
         client.on_subscribe = lambda *_: subscribed.set()
         client.on_message = lambda _c, _u, message: self._heard.put(
@@ -494,8 +510,68 @@ class SimBin:
                 self.durable = max(self.durable, found["n"])
         elif leaf == "outcome" and found["e"] == self.epoch:
             self.outcomes.setdefault(found["n"], []).append(found)
+        elif leaf in {"command", "settings"}:
+            self.orders.append((leaf, found))
+            if not self.deaf:
+                (self._command if leaf == "command" else self._settings)(found)
         else:
             self.strange.append((leaf, payload))
+
+    # orders
+
+    def _command(self, found: dict[str, Any]) -> None:
+        """An id is done once for ever; the newest is answered again, one below it never done."""
+        if found["id"] < self.newest:
+            self.done(id=found["id"], status="refused", why="before", data={})
+        elif found["id"] > self.newest:
+            why = "late" if found["until"] < time.time() * 1000 else self.refuses("command", found)
+            self.newest = found["id"]
+            if not why:
+                self.deeds.append(found)
+            status = "refused" if why else "done"
+            data = self.report if found["do"] == "report" and not why else {}
+            self._last_done = self.done(id=found["id"], status=status, why=why, data=data)
+        else:
+            self.publish("done", self._last_done)
+
+    def _settings(self, found: dict[str, Any]) -> None:
+        """A version only grows; it is taken whole or refused whole, and answered once."""
+        if found["v"] <= max(self.in_force[0], self.refused_version):
+            return
+        why = self.refuses("settings", found["s"])
+        if why:
+            self.refused_version = found["v"]
+        else:
+            self.in_force = (found["v"], found["s"])
+        self.done(settings=found["v"], status="refused" if why else "done", why=why)
+
+    def done(self, **body: Any) -> bytes:
+        """Answer an order; the payload that was sent."""
+        text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        payload = sign(self.bin, self.key, "done", text)
+        self.publish("done", payload)
+        return payload
+
+    def tell_health(self, **more: Any) -> None:
+        """Send health that says what the bin knows of its orders."""
+        told = {"settings": self.in_force[0], "refused_settings": self.refused_version}
+        self.health(**told, done=self.newest, **more)
+
+    @contextlib.contextmanager
+    def living(self) -> Iterator[Self]:
+        """Take in what comes, in a thread, for the block."""
+        ended = threading.Event()
+        thread = threading.Thread(target=lambda: self._listen_while(ended))
+        thread.start()
+        try:
+            yield self
+        finally:
+            ended.set()
+            thread.join(LIMIT_S)
+
+    def _listen_while(self, ended: threading.Event) -> None:
+        while not ended.is_set():
+            self._listen_until(ended.is_set, 2 * _POLL_S)
 
 
 # --- the points backend -----------------------------------------------------------------------

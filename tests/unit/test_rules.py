@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from boxbin.core import rules
-from boxbin.core.settings import TABLE
-from boxbin.core.texts import SENTENCES
+from boxbin.core import rules, settings
 from boxbin.core.visit import Visit
 
+from tools.technician.font import sentences
 from tools.technician.rules import PAGE, SOURCE, events, page, rows, states
 
 
@@ -33,8 +32,8 @@ def test_one_state_and_event_have_one_rule() -> None:
 
 
 def test_every_wait_is_bounded_and_every_state_is_reached_and_left() -> None:
-    for bit, setting in rules.TIMES.items():
-        assert setting in TABLE
+    for bit, name in rules.TIMES.items():
+        assert settings.row(name)
         assert rules.find(bit, rules.TIME_UP), rules.name(bit)
     for bit in states(SOURCE.read_text()):
         assert bit == rules.STARTING or any(row[3] & bit for row in rules.RULES), rules.name(bit)
@@ -43,4 +42,4 @@ def test_every_wait_is_bounded_and_every_state_is_reached_and_left() -> None:
 
 
 def test_every_prompt_is_a_sentence() -> None:
-    assert set(rules.PROMPTS.values()) <= set(SENTENCES)
+    assert set(rules.PROMPTS.values()) <= set(sentences())

@@ -26,6 +26,9 @@ ABOUT = [
     "journal: a payload and what each of its lines is: ok with e, n, t, c, k, or refused with a reason.",
     "odd: identity and MAC are right and the rest is not version 1: kept, its kind is empty.",
     "receipts, outcomes: json is the exact body, text the signed payload.",
+    "commands, settings: what the gateway sends; json is the exact body, text the signed payload.",
+    "dones: what a bin answers; what it means, or the reason it means nothing.",
+    "tolds: a health message and what the gateway acts on.",
     "key_codes: the technician's code of a bin, which begins and ends a collection.",
 ]
 
@@ -249,6 +252,100 @@ def ids() -> dict[str, Any]:
     }
 
 
+def orders() -> dict[str, Any]:
+    """What goes down to a bin, and what comes up again."""
+    who = {"bin": BIN, "key": KEY.hex()}
+    commands = [
+        {"id": 17, "do": "open", "args": {"s": 20}, "until": 1795000000000},
+        {"id": 1, "do": "report", "args": {}, "until": 1668153600000},
+        {"id": 2147483647, "do": "identify", "args": {"s": 300}, "until": 9007199254740991},
+    ]
+    settings = [
+        {"v": 3, "s": {"mass_min_mg": 30000}},
+        {"v": 1, "s": {}},
+        {"v": 2147483647, "s": {"label_policy": "optional", "zero_counts": -5}},
+    ]
+    return {
+        "commands": [order(who, "command", body) for body in commands],
+        "settings": [order(who, "settings", body) for body in settings],
+        "dones": [{**who, **case} for case in dones()],
+        "tolds": tolds(),
+    }
+
+
+def order(who: dict[str, Any], leaf: str, body: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(body, separators=(",", ":"))
+    return {**who, "body": body, "json": text, "text": signed(text, leaf).decode()}
+
+
+def dones() -> list[dict[str, Any]]:
+    def means(text: str, **meaning: Any) -> dict[str, Any]:
+        return {"json": text, "text": signed(text, "done").decode(), "means": meaning}
+
+    def nothing(text: str, reason: str) -> dict[str, Any]:
+        return {"json": text, "text": signed(text, "done").decode(), "reason": reason}
+
+    def command(number: int, status: str, why: str, data: str) -> dict[str, Any]:
+        text = f'{{"id":{number},"status":"{status}","why":"{why}","data":{data}}}'
+        meaning = {"settings": False, "number": number, "status": status, "why": why}
+        return means(text, **meaning, data=json.loads(data))
+
+    def settings(version: int, status: str, why: str) -> dict[str, Any]:
+        text = f'{{"settings":{version},"status":"{status}","why":"{why}"}}'
+        meaning = {"settings": True, "number": version, "status": status, "why": why}
+        return means(text, **meaning, data={})
+
+    return [
+        command(17, "done", "", "{}"),
+        command(17, "refused", "late", "{}"),
+        command(2147483647, "done", "", '{"heap":20480,"faults":["clock"]}'),
+        settings(3, "done", ""),
+        settings(4, "refused", "mass_min_mg is 3, allowed 5000 to 1000000"),
+        settings(5, "rolled_back", "no word of the gateway"),
+        means(
+            '{"id":1,"status":"done"}',
+            settings=False,
+            number=1,
+            status="done",
+            why="",
+            data={},
+        ),
+        nothing("[]", "bad_json"),
+        nothing('{"id":1', "bad_json"),
+        nothing("{}", "bad_shape"),
+        nothing('{"id":0,"status":"done"}', "bad_shape"),
+        nothing('{"id":2147483648,"status":"done"}', "bad_shape"),
+        nothing('{"id":true,"status":"done"}', "bad_shape"),
+        nothing('{"id":1,"status":"rolled_back"}', "bad_shape"),
+        nothing('{"id":1,"status":"done","data":[]}', "bad_shape"),
+        nothing('{"settings":3,"status":"maybe"}', "bad_shape"),
+        nothing('{"settings":"3","status":"done"}', "bad_shape"),
+    ]
+
+
+def tolds() -> list[dict[str, Any]]:
+    def told(text: str, settings: int, refused: int, done: int, faults: Any) -> dict[str, Any]:
+        return {
+            "json": text,
+            "settings": settings,
+            "refused_settings": refused,
+            "done": done,
+            "faults": faults,
+        }
+
+    return [
+        told("{}", 0, 0, 0, None),
+        told(
+            '{"faults":["scale","clock"],"settings":3,"refused_settings":2,"done":17}',
+            *(3, 2, 17),
+            ["scale", "clock"],
+        ),
+        told('{"faults":[],"settings":0,"refused_settings":0,"done":0}', 0, 0, 0, []),
+        told('{"faults":["x","x",1,"NO","a b"],"settings":true,"done":-1}', 0, 0, 0, ["x"]),
+        told('{"faults":"scale","settings":2147483648,"done":1.5}', 0, 0, 0, None),
+    ]
+
+
 def main() -> None:
     receipts = [f'{{"e":"5f3a9c01","n":{n}}}' for n in (1, 42, 2147483647)]
     outcomes = [
@@ -310,6 +407,7 @@ def main() -> None:
             }
             for j in outcomes
         ],
+        **orders(),
         **ids(),
         "labels": [
             {

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 from boxbin.core import scale
 from boxbin.core.calibration import CalibrationError, fit, mass_mg, residual_max_mg
-from boxbin.core.settings import TABLE, Settings, SettingsError
+from boxbin.core.settings import Settings, SettingsError, row
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -128,7 +128,7 @@ def evaluate(levels: list[Level], masses_g: list[float]) -> Result:
     except CalibrationError as error:
         reason, *detail = error.args
         if reason == "sensitivity":
-            _, least, most = TABLE["counts_per_kg"]
+            _, least, most = row("counts_per_kg")
             raise CannotCalibrate(
                 f"{detail[0] / 1000:g} counts per gram, expected {least / 1000:g} to "
                 f"{most / 1000:g}. Below 0: the wires A+ and A- are swapped. Near 0: the masses "

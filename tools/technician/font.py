@@ -14,13 +14,26 @@ from pathlib import Path
 
 from boxbin.core import texts
 
-FONT = Path(__file__).parents[2] / "firmware" / "boxbin" / "font.bin"
+BOXBIN = Path(__file__).parents[2] / "firmware" / "boxbin"
+FONT = BOXBIN / "font.bin"
 MAGIC = b"BXF1"
 
 
+def sentences() -> dict[str, list[str]]:
+    """Key to [four rows, lamp, sound] of everything that the bin can say."""
+    lines = (BOXBIN / texts.FILE).read_text().splitlines()
+    found = {}
+    for line in lines:
+        key = line.partition("|")[0]
+        parts = texts.find(lines, key)
+        if parts and not line.startswith("#"):
+            found[key] = parts
+    return found
+
+
 def characters() -> list[int]:
-    """Code points that the font must hold: printable ASCII and all of the table of texts."""
-    said = {ord(c) for key in texts.SENTENCES for row in texts.rows(key) for c in row}
+    """Code points that the font must hold: printable ASCII and all of the sentences."""
+    said = {ord(c) for rows in sentences().values() for row in rows[:4] for c in row}
     return sorted(said | set(range(0x20, 0x7F)))
 
 

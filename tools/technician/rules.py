@@ -13,7 +13,7 @@ import tokenize
 from dataclasses import dataclass
 
 from boxbin.core import rules
-from boxbin.core.settings import TABLE
+from boxbin.core.settings import row as setting
 
 from tools.technician.build import FIRMWARE
 
@@ -77,7 +77,7 @@ def states(text: str) -> dict[int, tuple[str, str]]:
     """Each state's bit with its name and what it waits for."""
     return {
         bit: (rules.name(bit), words)
-        for bit, (_, words) in _named(text, "STARTING", "CLOSED").items()
+        for bit, (_, words) in _named(text, "STARTING", "SERVICE").items()
     }
 
 
@@ -85,7 +85,7 @@ def events(text: str) -> dict[int, str]:
     """Each event's bit in words."""
     return {
         bit: re.sub(r" *# noqa.*", "", words)
-        for bit, (_, words) in _named(text, "PASS", "STARTED").items()
+        for bit, (_, words) in _named(text, "PASS", "ORDERED").items()
     }
 
 
@@ -137,7 +137,7 @@ def _picture(table: list[Row]) -> list[str]:
 
 def _times() -> dict[int, str]:
     return {
-        bit: f"`{name}`, {TABLE[name][0] / 1000:g} s" for bit, name in sorted(rules.TIMES.items())
+        bit: f"`{name}`, {setting(name)[0] / 1000:g} s" for bit, name in sorted(rules.TIMES.items())
     }
 
 
@@ -147,9 +147,9 @@ def page() -> str:
     table = rows(text)
     times = _times()
     times[rules.CLOSED] = (
-        f"a flap fault is tried again after {TABLE['flap_retry_ms'][0] / 1000:g} s"
+        f"a flap fault is tried again after {setting('flap_retry_ms')[0] / 1000:g} s"
     )
-    times[rules.DROP] = f"`drop_ms`, {TABLE['drop_ms'][0] / 1000:g} s"
+    times[rules.DROP] = f"`drop_ms`, {setting('drop_ms')[0] / 1000:g} s"
     times[rules.OPENING] = f"`flap_ms` times `flap_tries`, {_flap_s():g} s"
     lines = [HEAD, "## The states", "", "| state | waits for | at most |", "|---|---|---|"]
     lines += [
@@ -186,7 +186,7 @@ def _line(row: Row, names: list[str]) -> str:
 
 
 def _flap_s() -> float:
-    return float(TABLE["flap_ms"][0] * TABLE["flap_tries"][0] / 1000)
+    return float(setting("flap_ms")[0] * setting("flap_tries")[0] / 1000)
 
 
 if __name__ == "__main__":

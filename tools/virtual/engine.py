@@ -21,7 +21,7 @@ from pathlib import Path
 from tools.virtual import wire
 from tools.virtual.console import Console
 from tools.virtual.process import Child
-from tools.virtual.world.sntp import SntpServer
+from tools.virtual.world.sntp import SntpServer, answer
 from tools.virtual.world.world import World
 
 PWRON_RESET, HARD_RESET, WDT_RESET = 1, 2, 3
@@ -31,6 +31,7 @@ VIRTUAL_BEGIN_UNIX_US = 1_795_000_000_000_000  # virtual time begins on one fixe
 UNIX_TO_2000_US = 946_684_800_000_000
 IDLE_SELECT_S = 5.0
 READ_BYTES = 65536
+NTP_NAME, NTP_PORT = "ntp.test", 123  # the time server of a network inside the world
 SPEED = 20  # virtual time beside real sockets passes at most so many times faster
 HUNG_S = 30.0  # virtual time: a board that computes so long without resting is hung
 
@@ -60,8 +61,10 @@ class Engine(threading.Thread):
         self.virtual = virtual
         self.state = "off"  # off, starting, running, halted
         self.resets = 0
+        self.frames = 0  # how often the board has spoken: grows fast when something spins
         self.failure: BaseException | None = None
         self.sntp = SntpServer(self.unix_us)
+        self.world.net.datagrams(NTP_NAME, NTP_PORT, self._answer_time)
         self._flash, self._nvs, self._heap = flash, nvs, heap
         self._unique_id, self._seed = unique_id, seed
         self._child: Child | None = None
@@ -221,7 +224,6 @@ class Engine(threading.Thread):
             target = max(min(ends), kernel.now_us)
             if target > kernel.now_us or (due is not None and due <= target):
                 kernel.run_to(target)
-                self._touch()
             if self._until_us is not None and kernel.now_us >= self._until_us:
                 self._answer()
             elif not (self._until_us is not None and self.world.outbox) and (
@@ -247,6 +249,9 @@ class Engine(threading.Thread):
         if not self.world.outbox and not always:
             return
         events, self.world.outbox = self.world.outbox, []
+        for kind, body in events:
+            if kind == wire.Event.TYPED:  # just before the board is told of it, so that it is there
+                self._child.type(body)
         try:
             self._child.link.sendall(wire.down(now_us, events))
         except (BlockingIOError, BrokenPipeError, ConnectionError):
@@ -284,10 +289,12 @@ class Engine(threading.Thread):
                 "seed": self._seed,
                 "cause": self._cause,
                 "uid": self._unique_id,
+                "rtc_memory": world.board.rtc_memory.hex(),
                 "rtc_us": rtc if self.virtual else rtc + now,
                 "hx711": list(world.hx711_pins()),
                 "i2c": world.i2c_addresses(),
                 "levels": {str(pin): level for pin, level in world.levels().items()},
+                "net": world.net.inside,
                 "cut": list(map(int, self._next_cut)) if self._next_cut else None,
             }
         )
@@ -315,13 +322,18 @@ class Engine(threading.Thread):
         self._heard_s = time.monotonic()
         self.sync()
         for frame in self._reader.feed(data):
-            if self.virtual and frame.now_us > self.world.kernel.now_us:
-                self.world.kernel.run_to(frame.now_us)
-            for kind, body in frame.records:
-                self.world.apply(kind, body)
-            if frame.until_us:
-                self._until_us = max(frame.until_us, frame.now_us)
-        self._touch()
+            self._take(frame)
+        if not self.virtual:  # in virtual time nobody looks before time has come to rest
+            self._touch()
+
+    def _take(self, frame: wire.Frame) -> None:
+        self.frames += 1
+        if self.virtual and frame.now_us > self.world.kernel.now_us:
+            self.world.kernel.run_to(frame.now_us)
+        for kind, body in frame.records:
+            self.world.apply(kind, body)
+        if frame.until_us:
+            self._until_us = max(frame.until_us, frame.now_us)
 
     def _read_console(self) -> None:
         if self._child is None:
@@ -410,6 +422,9 @@ class Engine(threading.Thread):
     def _drain_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
+
+    def _answer_time(self, packet: bytes) -> bytes | None:
+        return answer(packet, self.unix_us()) if self.sntp.on else None
 
     def _serve_time(self) -> None:
         self.sync()

@@ -29,6 +29,12 @@ class Identity:
     label_key: bytes
     broker_host: str = "127.0.0.1"
     broker_port: int = 1883
+    # With tls_ca the bin speaks TLS; cert and key are its own. All in DER, as MicroPython wants.
+    tls_ca: bytes = b""
+    tls_cert: bytes = b""
+    tls_key: bytes = b""
+    tls_name: str = ""  # the name in the broker's certificate when it is not broker_host
+    made_s: int = 0  # when the bin was provisioned, Unix s: its clock is never before that
 
     def __post_init__(self) -> None:
         """Refuse what a bin could not use."""
@@ -54,6 +60,13 @@ class Identity:
 
     def nvs(self, ntp_host: str, ntp_port: int) -> dict[str, int | bytes]:
         """What the NVS namespace `boxback` holds for this bin."""
+        more: dict[str, int | bytes] = {
+            "tls_ca": self.tls_ca,
+            "tls_cert": self.tls_cert,
+            "tls_key": self.tls_key,
+            "tls_name": self.tls_name.encode(),
+            "made_s": self.made_s,
+        }
         return {
             "bin": self.bin.encode(),
             "key": self.key,
@@ -64,6 +77,7 @@ class Identity:
             "broker_port": self.broker_port,
             "ntp_host": ntp_host.encode(),
             "ntp_port": ntp_port,
+            **{key: value for key, value in more.items() if value},
         }
 
 

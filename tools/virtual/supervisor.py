@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from tools.technician.build import FIRMWARE, build_firmware, make_flash_image, update_flash_image
 from tools.virtual.console import Console
-from tools.virtual.engine import Engine
+from tools.virtual.engine import NTP_NAME, NTP_PORT, Engine
 from tools.virtual.identity import SSID, WIFI_KEY, Identity
 from tools.virtual.nvs import update_nvs
 from tools.virtual.process import HEAP
@@ -91,7 +91,10 @@ class VirtualBin:
             make_flash_image(self.flash_path, firmware, self._files)
         self.engine.open()
         try:
-            update_nvs(self.nvs_path, self.identity.nvs("127.0.0.1", self.engine.sntp.port))
+            ntp = ("127.0.0.1", self.engine.sntp.port)
+            if self.engine.world.net.inside:
+                ntp = (NTP_NAME, NTP_PORT)
+            update_nvs(self.nvs_path, self.identity.nvs(*ntp))
             self.engine.start()
         except BaseException:
             self.engine.close()
@@ -199,6 +202,11 @@ class VirtualBin:
         """Press the button and let go."""
         with self._world() as world:
             world.press_button(hold_ms)
+
+    def type(self, text: str) -> None:
+        """Type on the serial console; a line ends with a carriage return or newline of yours."""
+        with self._world() as world:
+            world.type(text.encode())
 
     def wifi(self, on: bool) -> None:
         """Switch the access point."""

@@ -2,7 +2,8 @@
 
 The other end is ``overlay/_link.py``; the protocol is drawn in README.md. Numbers are
 little-endian. Board to world: ``u32 length, u64 now_us, u64 until_us``, then records; world to
-board: ``u32 length, u64 now_us``, then events. A record or event is ``u8 kind, u16 length, body``.
+board: ``u32 length, u64 now_us``, then events, and zeros up to FIRST_BYTES, so that the board reads
+most frames in one go. A record or event is ``u8 kind, u16 length, body``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 MAX_FRAME_BYTES = 4096
 UP_HEADER = struct.Struct("<IQQ")
 DOWN_HEADER = struct.Struct("<IQ")
+FIRST_BYTES = 24
 PART_HEADER = struct.Struct("<BH")
 
 
@@ -41,6 +43,13 @@ class Record(enum.IntEnum):
     STATS = 12
     NOTE = 13
     CUT = 14
+    NET_OPEN = 20
+    NET_SEND = 21
+    NET_READ = 22
+    NET_CLOSE = 23
+    NET_DATAGRAM = 24
+    NET_NAME = 25
+    RTC_MEMORY = 30
 
 
 class Event(enum.IntEnum):
@@ -52,6 +61,14 @@ class Event(enum.IntEnum):
     WIFI = 4
     CUT = 5
     I2C = 6
+    TYPED = 7
+    ECHO = 15
+    NET_OPENED = 20
+    NET_DATA = 21
+    NET_ACK = 22
+    NET_CLOSED = 23
+    NET_DATAGRAM = 24
+    NET_NAME = 25
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,7 @@ def hello(values: dict[str, Any]) -> bytes:
 def down(now_us: int, events: list[tuple[int, bytes]]) -> bytes:
     """One frame for the board."""
     body = b"".join(PART_HEADER.pack(kind, len(data)) + data for kind, data in events)
-    return DOWN_HEADER.pack(len(body) + 8, now_us) + body
+    return (DOWN_HEADER.pack(len(body) + 8, now_us) + body).ljust(FIRST_BYTES, b"\0")
 
 
 class UpReader:

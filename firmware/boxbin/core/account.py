@@ -4,16 +4,16 @@ Mass has no name on it. When some leaves, this is how it is told whose it was:
 
 - A fall of just one line's mass is that line's, of just two lines' mass both of theirs.
 - Otherwise what came last leaves first. Mass that earned nothing pays for a fall; a line is undone
-  when GONE_PERCENT of its mass is gone, at once or in several pulls.
+  when _GONE_PERCENT of its mass is gone, at once or in several pulls.
 - What nobody can pay for is *gone*. It may come back: the container was held up, or a carton was
   taken out of it. Then it counts for nothing until it is back.
 """
 
-SAME_MG = 12_000  # two weighings of one carton: this close, or
-SAME_PERCENT = 6
+_SAME_MG = 12_000  # two weighings of one carton: this close, or
+_SAME_PERCENT = 6
 LINES_MAX = 32
-GONE_PERCENT = 40  # less may be a carton that leans on something now
-PAIRS_OF = 8  # the newest lines of which two may have left together
+_GONE_PERCENT = 40  # less may be a carton that leans on something now
+_PAIRS_OF = 8  # the newest lines of which two may have left together
 GONE_MS = 180_000  # so long a container can be held up, or a carton be on its way back
 
 
@@ -109,7 +109,7 @@ class Account:
         if not self.gone_mg or not self._gone_shut:
             return False
         drift_mg += (now_ms - self._began_ms) // 1_000 * drift_mg_per_s
-        return -SAME_MG <= change_mg - self.gone_mg <= drift_mg
+        return -_SAME_MG <= change_mg - self.gone_mg <= drift_mg
 
     # -- mass that leaves -----------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class Account:
     def light_leaves(self, fall_mg):
         """Whether something that earned nothing pays for a small fall alone; then it has."""
         line = self.lines[-1] if self.lines else None
-        if line is None or line.n or line.mass_mg + SAME_MG < fall_mg:
+        if line is None or line.n or line.mass_mg + _SAME_MG < fall_mg:
             return False
         line.mass_mg -= fall_mg
         if line.mass_mg <= 0:
@@ -158,22 +158,22 @@ class Account:
         undone = []
         while gone_mg > 0:
             line = self._payer()
-            if line is None or (line.n and 100 * gone_mg < GONE_PERCENT * line.mass_mg):
+            if line is None or (line.n and 100 * gone_mg < _GONE_PERCENT * line.mass_mg):
                 break
             self.remove(line)
             if line.n:
                 undone.append(line)
             stays_mg = line.mass_mg - gone_mg
             gone_mg = max(0, -stays_mg)
-            if stays_mg > SAME_MG:
+            if stays_mg > _SAME_MG:
                 self._nobodys(now_ms, stays_mg)  # it is undone, and a part of it is still inside
-        self.gone_mg = gone_mg if gone_mg > SAME_MG else 0
+        self.gone_mg = gone_mg if gone_mg > _SAME_MG else 0
         self._gone_ms = now_ms
         self._gone_shut, self._gone_handle = shut, handle
         return undone
 
     def _pair(self, fall_mg):
-        lines = [line for line in self.lines[-PAIRS_OF:] if line.n and line.mass_mg > 0]
+        lines = [line for line in self.lines[-_PAIRS_OF:] if line.n and line.mass_mg > 0]
         for at in range(len(lines) - 1, 0, -1):
             for other in range(at - 1, -1, -1):
                 if same(lines[at].mass_mg + lines[other].mass_mg, fall_mg):
@@ -189,4 +189,4 @@ class Account:
 
 def same(a_mg, b_mg):
     """Whether two weighings may be of one carton."""
-    return abs(a_mg - b_mg) <= max(SAME_MG, abs(a_mg) * SAME_PERCENT // 100)
+    return abs(a_mg - b_mg) <= max(_SAME_MG, abs(a_mg) * _SAME_PERCENT // 100)

@@ -4,13 +4,13 @@ Integers only and exact: the sums pass 32 bits and Python's integers do not mind
 cannot be trusted is refused with a reason, for a wrong one makes every deposit wrong.
 """
 
-from .settings import TABLE
+from .settings import row
 
 # A level's mean is known to about a third of the noise of one reading; a hundred times the noise
 # between the lightest and the heaviest mass keeps the slope within half a percent.
-SPAN_NOISES_MIN = 100
-RESIDUAL_MIN_MG = 2_000
-RESIDUAL_SHARE = 200  # or half a percent of the largest mass, when that is more
+_SPAN_NOISES_MIN = 100
+_RESIDUAL_MIN_MG = 2_000
+_RESIDUAL_SHARE = 200  # or half a percent of the largest mass, when that is more
 
 _MG_PER_KG = 1_000_000
 
@@ -35,7 +35,7 @@ def mass_mg(counts, counts_per_kg, zero_counts):
 
 def residual_max_mg(points):
     """The largest misfit that is let pass."""
-    return max(RESIDUAL_MIN_MG, max(mass for mass, _ in points) // RESIDUAL_SHARE)
+    return max(_RESIDUAL_MIN_MG, max(mass for mass, _ in points) // _RESIDUAL_SHARE)
 
 
 def fit(points, noise_counts=0):
@@ -52,13 +52,13 @@ def fit(points, noise_counts=0):
     above = count * sum(mass * counts for mass, counts in points) - sum_mass * sum_counts
     below = count * sum(mass * mass for mass, _ in points) - sum_mass * sum_mass
     counts_per_kg = _round_div(above * _MG_PER_KG, below)
-    _, least, most = TABLE["counts_per_kg"]
+    _, least, most = row("counts_per_kg")
     if not least <= counts_per_kg <= most:
         raise CalibrationError("sensitivity", counts_per_kg)
     zero_counts = _round_div(sum_counts * _MG_PER_KG - counts_per_kg * sum_mass, count * _MG_PER_KG)
     masses = [mass for mass, _ in points]
     span_counts = (max(masses) - min(masses)) * counts_per_kg // _MG_PER_KG
-    if span_counts < SPAN_NOISES_MIN * noise_counts:
+    if span_counts < _SPAN_NOISES_MIN * noise_counts:
         raise CalibrationError("noise")
     residual_mg = max(
         abs(mass_mg(counts, counts_per_kg, zero_counts) - mass) for mass, counts in points

@@ -4,10 +4,10 @@ The bin checks only form and age of a pass: it holds no member's secret, so a st
 nobody. Whether the MAC is right is decided at the points backend.
 """
 
-PASS_STEP_S = 30
-PASS_STEPS_SLACK = 2  # one for phone clocks, one for the time that holding it up takes
-LABEL_CHARS_MIN = 8
-LABEL_CHARS_MAX = 40
+_PASS_STEP_S = 30
+_PASS_STEPS_SLACK = 2  # one for phone clocks, one for the time that holding it up takes
+_LABEL_CHARS_MIN = 8
+_LABEL_CHARS_MAX = 40
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _STEP_DIGITS_MAX = 10
@@ -37,12 +37,12 @@ def pass_is_fresh(step, unix_s):
     """Whether a pass of this step may be shown now; unknown time (0) judges nothing."""
     if unix_s == 0:
         return True
-    return -PASS_STEPS_SLACK <= unix_s // PASS_STEP_S - step <= PASS_STEPS_SLACK
+    return -_PASS_STEPS_SLACK <= unix_s // _PASS_STEP_S - step <= _PASS_STEPS_SLACK
 
 
 def is_label(text):
     """Waybill numbers are letters, digits and hyphens; web addresses and passes are not labels."""
-    if not LABEL_CHARS_MIN <= len(text) <= LABEL_CHARS_MAX:
+    if not _LABEL_CHARS_MIN <= len(text) <= _LABEL_CHARS_MAX:
         return False
     for c in text:
         if not ("0" <= c <= "9" or "A" <= c <= "Z" or "a" <= c <= "z" or c == "-"):

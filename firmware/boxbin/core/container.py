@@ -8,18 +8,18 @@
     HEAVY     above it
     LESS      mass has left
 
-The level falls at most by DRIFT_MG_PER_S, and within a visit by VISIT_DRIFT_MG in all: a container
-that is lifted slowly and let go is where it was. What is gone must come back before anything counts
-(account.py).
+The level falls at most by _DRIFT_MG_PER_S, and within a visit by _VISIT_DRIFT_MG in all: a
+container that is lifted slowly and let go is where it was. What is gone must come back before
+anything counts (account.py).
 """
 
 from .account import Account
 from .rules import CARTON, HEAVY, LESS, LIGHT, NOTHING
 
-DRIFT_MG_PER_S = 700  # tens of grams in minutes (facts/hardware.md)
-VISIT_DRIFT_MG = 15_000
-LIFT_DRIFT_MG = 60_000  # how much of a slow lift may have passed for drift before it was noticed
-HELD_MG = 12_000  # a change that moves on by more than this has not rested
+_DRIFT_MG_PER_S = 700  # tens of grams in minutes (facts/hardware.md)
+_VISIT_DRIFT_MG = 15_000
+_LIFT_DRIFT_MG = 60_000  # how much of a slow lift may have passed for drift before it was noticed
+_HELD_MG = 12_000  # a change that moves on by more than this has not rested
 
 
 class Container:
@@ -63,7 +63,7 @@ class Container:
             kind = LESS  # not what was there: something else has come in its place
         account = self.account
         if kind == CARTON and visiting:
-            if account.is_back(now_ms, change_mg, DRIFT_MG_PER_S, LIFT_DRIFT_MG):
+            if account.is_back(now_ms, change_mg, _DRIFT_MG_PER_S, _LIFT_DRIFT_MG):
                 account.gone_mg, account.match_mg = change_mg, 0
                 kind = NOTHING
         if kind == NOTHING:
@@ -74,7 +74,7 @@ class Container:
             else:
                 self._follow(now_ms, visiting, shut)
             self._dip_mg = self._top_mg = None
-        if kind != self.kind or abs(mass_mg - self._first_mg) > HELD_MG:
+        if kind != self.kind or abs(mass_mg - self._first_mg) > _HELD_MG:
             self.kind = kind
             self._first_mg, self._since_ms = mass_mg, now_ms
         self.held_ms = now_ms - self._since_ms
@@ -93,7 +93,7 @@ class Container:
         return HEAVY if change_mg > self._settings.mass_max_mg else CARTON
 
     def _follow(self, now_ms, visiting, shut):
-        limit_mg = min(1_000, now_ms - self._looked_ms) * DRIFT_MG_PER_S // 1_000
+        limit_mg = min(1_000, now_ms - self._looked_ms) * _DRIFT_MG_PER_S // 1_000
         step_mg = max(-limit_mg, min(limit_mg, self.change_mg))
         if visiting and step_mg < 0:
             step_mg = max(step_mg, -self._fall_left_mg)
@@ -105,7 +105,7 @@ class Container:
     def begin_visit(self, now_ms, handle):
         """Somebody's turn begins."""
         self.account.begin(now_ms, handle)
-        self._fall_left_mg = VISIT_DRIFT_MG
+        self._fall_left_mg = _VISIT_DRIFT_MG
 
     def explain(self):
         """What was looked at last is accounted for: it is the level from now on."""

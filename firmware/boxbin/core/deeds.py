@@ -11,7 +11,7 @@ from .rules import ARMED, CLOSED, COLLECT, DROP, IDLE, LABEL, NOBODY, OPENING, R
 from .settings import REQUIRED
 
 SETTLED_PERCENT = 15  # a carton that leans on the wall has lost less than this
-LANDING_MS = 700  # a label scanned so shortly before a rise is seen is for the carton after it
+_LANDING_MS = 700  # a label scanned so shortly before a rise is seen is for the carton after it
 
 
 class Deeds(Machine):
@@ -57,13 +57,13 @@ class Deeds(Machine):
     def change_label(self, now_ms):
         if self.state == DROP:
             self._next_label = self._coming_label
-            self._switch_ms = now_ms + LANDING_MS
+            self._switch_ms = now_ms + _LANDING_MS
             return None
         return self._arm(now_ms, self._coming_label)
 
     def switch(self, now_ms):
         if not self._at_rest:
-            self._switch_ms = now_ms + LANDING_MS  # something may be landing
+            self._switch_ms = now_ms + _LANDING_MS  # something may be landing
             return None
         label, self._next_label = self._next_label, ""
         return self._arm(now_ms, label)
@@ -293,6 +293,8 @@ class Deeds(Machine):
         self._line("collection", ("g", _to_g(max(0, -self.container.change_mg))))
         self.container.emptied()
         self._finishing = False
+        if "full" in self._faults:
+            self._faults.remove("full")  # the operator's word, until the sensor says otherwise
         if not self.door.shut:
             self.door.move(now_ms, False)
         if self._faults:
@@ -306,6 +308,17 @@ class Deeds(Machine):
         self._finishing = True
         state = self.collected(now_ms)
         return state if state == CLOSED else self.begin(now_ms)
+
+    # -- what the rules do: the operator from afar -----------------------------------------------
+
+    def serve(self, now_ms):
+        self._forget_member()
+        self.container.account.end(now_ms)
+        self.door.move(now_ms, True)
+
+    def served(self, now_ms):
+        self.door.move(now_ms, False)
+        return CLOSED if self._faults else IDLE
 
     # -- what the rules do: faults ----------------------------------------------------------------
 

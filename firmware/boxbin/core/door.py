@@ -1,7 +1,7 @@
 """The flap as it is wanted and as it is: tried again a few times before it is a fault."""
 
 AGAIN, FAILED = "again", "failed"
-SHUT_TRIES = 2  # people hold a flap open, nobody holds it shut: so many times more patience
+_SHUT_TRIES = 2  # people hold a flap open, nobody holds it shut: so many times more patience
 
 
 class Door:
@@ -39,7 +39,7 @@ class Door:
         if self.deadline_ms is None or now_ms < self.deadline_ms:
             return ""
         tries = self._settings.flap_tries
-        if self._tries >= (tries if self.wanted_open else SHUT_TRIES * tries):
+        if self._tries >= (tries if self.wanted_open else _SHUT_TRIES * tries):
             self.deadline_ms = None
             return FAILED
         self._tries += 1

@@ -8,7 +8,7 @@ from .scale import Scale
 from .speaker import Speaker
 
 LINES_MAX = 20  # lines in a row that nobody earned (refused, unattended, fault), then
-LINE_EACH_MS = 30_000  # one in this time: a prankster must not fill the journal
+_LINE_EACH_MS = 30_000  # one in this time: a prankster must not fill the journal
 NO_PASS = "", "", 0  # handle, pass, when it was scanned
 
 
@@ -119,7 +119,8 @@ class Machine:
             return
         self._faults.remove(what)
         if self._faults:
-            self._speaker.say("closed_" + self._faults[-1])
+            if self.state == CLOSED:
+                self._speaker.say("closed_" + self._faults[-1])
         else:
             self._event(now_ms, rules.MENDED)
 
@@ -129,10 +130,10 @@ class Machine:
         self._actions.append(("line", kind, fields))
 
     def _line_bounded(self, now_ms, kind, *fields):
-        passed = (now_ms - self._lines_ms) // LINE_EACH_MS
+        passed = (now_ms - self._lines_ms) // _LINE_EACH_MS
         if passed > 0:
             self._lines_left = min(LINES_MAX, self._lines_left + passed)
-            self._lines_ms += passed * LINE_EACH_MS
+            self._lines_ms += passed * _LINE_EACH_MS
         if self._lines_left > 0:
             self._lines_left -= 1
             self._line(kind, *fields)

@@ -1,10 +1,10 @@
 """Means of readings in counts: of a few without their extremes, of a scale that never rests."""
 
-BLOCK_MS = 500
-BLOCKS = 4  # 2 s; twice as many for the rough case
-CALM_MG = 6_000  # how closely the means of BLOCKS blocks must agree
-ROUGH_MG = 8_000  # or those of two times BLOCKS blocks
-SPREAD_MAX_MG = 200_000  # nothing that swings more than this is averaged
+_BLOCK_MS = 500
+_BLOCKS = 4  # 2 s; twice as many for the rough case
+_CALM_MG = 6_000  # how closely the means of _BLOCKS blocks must agree
+_ROUGH_MG = 8_000  # or those of two times _BLOCKS blocks
+_SPREAD_MAX_MG = 200_000  # nothing that swings more than this is averaged
 
 
 class Trimmed:
@@ -40,9 +40,9 @@ class Calm:
     """
 
     def __init__(self, to_counts):
-        self._calm = to_counts(CALM_MG)
-        self._rough = to_counts(ROUGH_MG)
-        self._spread_max = to_counts(SPREAD_MAX_MG)
+        self._calm = to_counts(_CALM_MG)
+        self._rough = to_counts(_ROUGH_MG)
+        self._spread_max = to_counts(_SPREAD_MAX_MG)
         self._block = Trimmed()
         self._means, self._lows, self._highs = [], [], []
         self.clear()
@@ -62,34 +62,34 @@ class Calm:
         if not block.count:
             self._block_ms = now_ms
         block.add(counts)
-        if now_ms - self._block_ms >= BLOCK_MS:
+        if now_ms - self._block_ms >= _BLOCK_MS:
             self._means.append(block.take())
             self._lows.append(block.low)
             self._highs.append(block.high)
-            if len(self._means) > 2 * BLOCKS:
+            if len(self._means) > 2 * _BLOCKS:
                 for blocks in (self._means, self._lows, self._highs):
                     del blocks[0]
             self.counts = self._judge()
 
     def _judge(self):
         means, lows, highs = self._means, self._lows, self._highs
-        late = means[-BLOCKS:]
-        if len(late) < BLOCKS:
+        late = means[-_BLOCKS:]
+        if len(late) < _BLOCKS:
             return None
-        self.spread = max(highs[-BLOCKS:]) - min(lows[-BLOCKS:])
+        self.spread = max(highs[-_BLOCKS:]) - min(lows[-_BLOCKS:])
         if self.spread > self._spread_max or self._dies_away():
             return None
         if max(late) - min(late) <= self._calm:
-            return sum(late) // BLOCKS
-        if len(means) == 2 * BLOCKS and max(highs) - min(lows) <= self._spread_max:
-            early = sum(means[:BLOCKS])
-            if abs(early - sum(late)) <= self._rough * BLOCKS:
-                return (early + sum(late)) // (2 * BLOCKS)
+            return sum(late) // _BLOCKS
+        if len(means) == 2 * _BLOCKS and max(highs) - min(lows) <= self._spread_max:
+            early = sum(means[:_BLOCKS])
+            if abs(early - sum(late)) <= self._rough * _BLOCKS:
+                return (early + sum(late)) // (2 * _BLOCKS)
         return None
 
     def _dies_away(self):
         """The swing of a carton that fell gets smaller; wind and traffic go on."""
         lows, highs = self._lows, self._highs
-        early = highs[-BLOCKS] - lows[-BLOCKS] + highs[1 - BLOCKS] - lows[1 - BLOCKS]
+        early = highs[-_BLOCKS] - lows[-_BLOCKS] + highs[1 - _BLOCKS] - lows[1 - _BLOCKS]
         late = highs[-1] - lows[-1] + highs[-2] - lows[-2]
         return 2 * early > 3 * late + 2 * self._calm

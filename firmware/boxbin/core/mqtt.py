@@ -4,7 +4,9 @@ OASIS MQTT 3.1.1, sections 2 and 3. QoS 0 and 1. The parser is bounded: a packet
 PACKET_BYTES_MAX, or one that breaks the format, raises MqttError and the link is closed.
 """
 
-PACKET_BYTES_MAX = 9_216  # one journal payload of 8 KiB and its topic
+# The largest that a bin is sent is a settings document: 2 KiB and its topic. Taken apart, a packet
+# lies in memory up to four times: 9 KiB would be more than a bin has left.
+PACKET_BYTES_MAX = 2_304
 
 CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP = 2, 3, 4, 9, 13
 _KNOWN = (CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP)
@@ -27,8 +29,9 @@ def _text(value):
     return bytes((len(data) >> 8, len(data) & 0xFF)) + data
 
 
-def _packet(first, body):
-    size = len(body)
+def _packet(first, body, more=0):
+    """A packet, of whose body the last `more` bytes are sent by the caller."""
+    size = len(body) + more
     head = bytearray((first,))
     while True:
         size, digit = size >> 7, size & 0x7F
@@ -54,11 +57,16 @@ def connect(client_id, user, password, keepalive_s, clean, will_topic, will):
 
 def publish(topic, payload, packet_id=0, retain=False, dup=False):
     """PUBLISH; QoS 1 when a packet id (1 to 65535) is given, QoS 0 otherwise."""
+    return publish_head(topic, len(payload), packet_id, retain, dup) + payload
+
+
+def publish_head(topic, size, packet_id=0, retain=False, dup=False):
+    """A PUBLISH up to its payload of `size` bytes: a batch of lines need not be copied."""
     first = 0x30 | (0x02 if packet_id else 0) | (0x01 if retain else 0) | (0x08 if dup else 0)
     head = _text(topic)
     if packet_id:
         head += bytes((packet_id >> 8, packet_id & 0xFF))
-    return _packet(first, head + payload)
+    return _packet(first, head, size)
 
 
 def subscribe(packet_id, topics):
@@ -156,4 +164,6 @@ def _read_publish(first, body):
         topic = body[2 : 2 + size].decode()
     except UnicodeError:
         raise MqttError("topic is not UTF-8")
+    if "\0" in topic:
+        raise MqttError("topic with NUL")
     return PUBLISH, topic, body[at:], packet_id, bool(first & 8)

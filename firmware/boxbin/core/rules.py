@@ -17,10 +17,11 @@ TAKE_OUT = 256  # the heavy thing to leave again
 REUSE = 512  # a carton to be taken out
 COLLECT = 1024  # the operator to empty the bin
 CLOSED = 2048  # every fault to end
-STAY = 4096  # no state: after a row's deed, the state stays as it was
-NAMES = "starting idle label steady opening drop settle write take_out reuse collect closed"
+SERVICE = 4096  # the operator, who had the flap opened from afar
+STAY = 8192  # no state: after a row's deed, the state stays as it was
+NAMES = "starting idle label steady opening drop settle write take_out reuse collect closed service"
 
-NOBODY = IDLE | CLOSED
+NOBODY = IDLE | CLOSED | SERVICE
 ARMED = STEADY | OPENING | DROP  # a label is known (or none is required): the next carton counts
 VISITING = LABEL | STEADY | OPENING | DROP | SETTLE | TAKE_OUT | REUSE
 AT_ONCE = OPENING | DROP | SETTLE | TAKE_OUT  # here a carton counts as soon as it rests
@@ -48,6 +49,7 @@ TIME_UP = 65536  # time is up
 FAULT = 131072  # fault
 MENDED = 262144  # last fault ended
 STARTED = 524288  # parts found
+ORDERED = 4194304  # order to open
 
 # -- (in these states, on this event, do this, then go there) ------------------------------------
 # "Go there" names several states when it depends. The comments are the words of firmware/VISIT.md;
@@ -131,6 +133,10 @@ RULES = (
     (NOBODY | LABEL | REUSE | ARMED | TAKE_OUT, KEY, "collect", COLLECT | STAY),
     # Line `collection`, as soon as the scale rests.
     (COLLECT, KEY | BUTTON | EMPTIED | TIME_UP, "collected", IDLE | STAY | CLOSED),
+    # Open for a while, whatever the faults; what comes and goes is `unattended`.
+    (NOBODY, ORDERED, "serve", SERVICE),
+    # Shut again.
+    (SERVICE, BUTTON | TIME_UP, "served", IDLE | CLOSED),
     # The line cannot be told to be in flash: no thanks.
     (WRITE, TIME_UP, "unwritten", CLOSED),
     # A flap fault: try to shut it again.
@@ -150,6 +156,7 @@ TIMES = {
     TAKE_OUT: "drop_ms",
     REUSE: "drop_ms",
     COLLECT: "collect_ms",
+    SERVICE: "open_ms",
 }
 
 # What is said on entering a state, unless what was done has said something else.
@@ -162,6 +169,7 @@ PROMPTS = {
     TAKE_OUT: "too_heavy",
     REUSE: "reuse",
     COLLECT: "collect",
+    SERVICE: "service",
 }
 
 

@@ -2,7 +2,7 @@
 
 Each reading has one of three answers: a value (STABLE, with `mass_mg`), UNSTABLE, or a named fault.
 
-    80 or 10 a second readings are averaged into slots of SLOT_MS, so both look the same from there
+    80 or 10 a second readings are averaged into slots of _SLOT_MS, so both look the same from there
     lone spike        a slot loses its highest and lowest reading when it has four, a window the one
                       slot that is far off. (Not a median of three: at 10 a second a swing that
                       peaks in every third reading would look like rest, at the wrong mass)
@@ -13,11 +13,11 @@ Each reading has one of three answers: a value (STABLE, with `mass_mg`), UNSTABL
                       (means.py) decides, when it has stopped moving for 2 s (or 4 s, when rough),
                       and the swing no longer dies away
     MISSING           no reading for MISSING_MS: a cable is off
-    SATURATED         nothing but the ends of the range for RAIL_MS
+    SATURATED         nothing but the ends of the range for _RAIL_MS
     STUCK             the very same number for `stuck_ms`: 50 nV of noise are some 20 counts at gain
                       128 (facts/hardware.md), so a live converter never repeats itself for long
                       (QUIET_MS when it has not shown any noise yet)
-    ERRATIC           most readings jump by more than ERRATIC_MG: half-clocked, a bit slipped
+    ERRATIC           most readings jump by more than _ERRATIC_MG: half-clocked, a bit slipped
 
 A missing reading is no value: never the last one, never zero. The absolute mass drifts by kilograms
 over weeks, so users compare two resting masses that lie seconds apart.
@@ -37,14 +37,14 @@ COUNTS_MAX = 0x7FFFFF
 COUNTS_MIN = -0x800000
 MISSING_MS = 2_000
 QUIET_MS = 30_000
-RAIL_MS = 500
-GAP_MS = 500  # what lies on both sides of a longer gap is not one window
-ERRATIC_MG = 1_000_000  # more than a kilogram from one reading to the next
-ERRATIC_MS = 3_000  # for that long, jumps outweighing calm readings
-SLOT_MS = 80
-SLOTS_MIN = 4
-SLOTS_MAX = 64
-PAUSE_SLOTS = 4  # so many slots within the band are a pause, which is not yet rest
+_RAIL_MS = 500
+_GAP_MS = 500  # what lies on both sides of a longer gap is not one window
+_ERRATIC_MG = 1_000_000  # more than a kilogram from one reading to the next
+_ERRATIC_MS = 3_000  # for that long, jumps outweighing calm readings
+_SLOT_MS = 80
+_SLOTS_MIN = 4
+_SLOTS_MAX = 64
+_PAUSE_SLOTS = 4  # so many slots within the band are a pause, which is not yet rest
 
 _NOISE_SHARE = 32  # learning: one part in so many a reading, some 3 s at ten a second
 
@@ -61,7 +61,7 @@ class Scale:
         self._zero_counts = zero_counts
         self._counts_per_kg = settings.counts_per_kg
         self._rest_ms = settings.rest_ms
-        self._jump_counts = self._to_counts(ERRATIC_MG)
+        self._jump_counts = self._to_counts(_ERRATIC_MG)
         self._slot = Trimmed()
         self._calm = Calm(self._to_counts)
         self._noise = None  # _NOISE_SHARE times the usual spread in counts
@@ -100,8 +100,8 @@ class Scale:
         if raw >= COUNTS_MAX or raw <= COUNTS_MIN:
             return self._at_the_rail(now_ms)
         self._rail_ms = None
-        period_ms = GAP_MS if last_ms is None else min(now_ms - last_ms, GAP_MS)
-        if period_ms == GAP_MS or self.state in FAULTS:
+        period_ms = _GAP_MS if last_ms is None else min(now_ms - last_ms, _GAP_MS)
+        if period_ms == _GAP_MS or self.state in FAULTS:
             self._clear()
         fault = self._watch(now_ms, raw, period_ms)
         return self._fault(fault) if fault else self._take(now_ms, raw)
@@ -118,12 +118,12 @@ class Scale:
         """The mean of the last slots when they agree, or None: enough to see what left for a
         moment, too little to weigh by.
         """
-        if self.mass_mg is None or len(self._slots) < PAUSE_SLOTS:
+        if self.mass_mg is None or len(self._slots) < _PAUSE_SLOTS:
             return None
-        late = self._slots[-PAUSE_SLOTS:]
+        late = self._slots[-_PAUSE_SLOTS:]
         if max(late) - min(late) > self._band:
             return None
-        return self._to_mg(sum(late) // PAUSE_SLOTS)
+        return self._to_mg(sum(late) // _PAUSE_SLOTS)
 
     def learn(self):
         """Nobody is there and the container rests: this is how noisy it is at the best of times."""
@@ -148,7 +148,7 @@ class Scale:
             self._rail_ms = now_ms
         if self.state == MISSING:
             self.state = UNSTABLE
-        if now_ms - self._rail_ms >= RAIL_MS:
+        if now_ms - self._rail_ms >= _RAIL_MS:
             return self._fault(SATURATED)
         return self.state
 
@@ -160,10 +160,10 @@ class Scale:
             return STUCK if now_ms - self._same_ms >= limit_ms else None
         self._same_ms = now_ms
         if same is not None and abs(raw - same) > self._jump_counts:
-            self._erratic_ms = min(2 * ERRATIC_MS, self._erratic_ms + period_ms)
+            self._erratic_ms = min(2 * _ERRATIC_MS, self._erratic_ms + period_ms)
         elif self._erratic_ms:
             self._erratic_ms = max(0, self._erratic_ms - period_ms)
-        if self._erratic_ms >= ERRATIC_MS:
+        if self._erratic_ms >= _ERRATIC_MS:
             self._is_erratic = True
         elif not self._erratic_ms:
             self._is_erratic = False  # as long again without jumps
@@ -173,7 +173,7 @@ class Scale:
 
     def _take(self, now_ms, raw):
         self._slot.add(raw)
-        if now_ms - self._pushed_ms >= SLOT_MS:
+        if now_ms - self._pushed_ms >= _SLOT_MS:
             self._push(now_ms, self._slot.take())
         return self.state
 
@@ -184,13 +184,13 @@ class Scale:
         slots.append(counts)
         # One slot older than the window stays in, so that the window is covered whole.
         oldest_ms = now_ms - self._rest_ms
-        while len(slots) > SLOTS_MAX or (len(slots) > 2 and times_ms[1] <= oldest_ms):
+        while len(slots) > _SLOTS_MAX or (len(slots) > 2 and times_ms[1] <= oldest_ms):
             del times_ms[0]
             del slots[0]
         calm = self._calm
         calm.add(now_ms, counts)
         rest = None
-        if times_ms[0] <= oldest_ms and len(slots) >= SLOTS_MIN:
+        if times_ms[0] <= oldest_ms and len(slots) >= _SLOTS_MIN:
             rest = self._rest()
         if rest is not None:
             self.state = STABLE

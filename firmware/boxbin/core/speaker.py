@@ -24,10 +24,10 @@ class Speaker:
         self.spoke = True
         self._act(("say", key, arguments))
 
-    def message(self, now_ms, key, arguments=()):
+    def message(self, now_ms, key, arguments=(), for_ms=None):
         """Say it for a while; `tick` tells when that is over."""
         self.say(key, arguments)
-        self._message_ends_ms = now_ms + self._settings.message_ms
+        self._message_ends_ms = now_ms + (for_ms or self._settings.message_ms)
 
     def thank(self, now_ms, key, arguments, message):
         """Thanks, which hold against `after` for a while."""

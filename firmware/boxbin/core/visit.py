@@ -15,7 +15,7 @@ resting masses around one drop, never an absolute mass.
 
 from . import codes, rules, wire
 from .door import FAILED
-from .rules import CLOSED, IDLE, LABEL, STARTING
+from .rules import CLOSED, IDLE, LABEL, NOBODY, STARTING
 from .settings import NONE
 from .weighing import Weighing
 
@@ -32,6 +32,7 @@ class Visit(Weighing):
         self._label_key = label_key
         self._key_code = key_code
         self._flap_told = False
+        self._looked_full = False
 
     def wake_ms(self):
         """When `tick` is due at the latest, or None when nothing is waited for."""
@@ -126,6 +127,16 @@ class Visit(Weighing):
             self._fault(now_ms, "journal", "")
         return self._taken()
 
+    def level(self, now_ms, percent):
+        """How full the container is, negative when that is not known, which changes nothing."""
+        full = percent >= self._settings.full_percent
+        if 0 <= percent < self._settings.near_full_percent:
+            self._mended(now_ms, "full")
+        elif full and self._looked_full and self.state == IDLE and self._speaker.quiet:
+            self._fault(now_ms, "full", str(percent))
+        self._looked_full = full  # twice in a row: no single look closes a bin
+        return self._taken()
+
     def outcome(self, now_ms, n, status, points, balance):
         """The points backend decided about line n; shown only to the person it belongs to."""
         if n in self._earned and self.state & (LABEL | IDLE):
@@ -135,6 +146,31 @@ class Visit(Weighing):
             else:
                 self._speaker.after(now_ms, "no_points", (), message)
         return self._taken()
+
+    def order(self, now_ms, name, seconds, bin_id):
+        """An operator's `open`, `tare`, `collect` or `identify`: (actions, True when it was done).
+        Nobody is disturbed: it is not done while somebody is there.
+        """
+        done = bool(self.state & NOBODY) or (name == "collect" and self.state == rules.COLLECT)
+        if name == "tare":
+            done = done and self._at_rest and self.door.shut
+        if not done:
+            return (), False
+        if name == "open":
+            self._event(now_ms, rules.ORDERED)
+            self.deadline_ms = now_ms + seconds * 1000
+        elif name == "collect":
+            self._event(now_ms, rules.KEY)
+        elif name == "tare":
+            self.container.zero_mg = self.container.level_mg or 0
+        else:
+            self._speaker.message(now_ms, "identify", (bin_id,), seconds * 1000)
+        return self._taken(), True
+
+    @property
+    def faults(self):
+        """Codes of what is wrong with the parts that a visit needs, newest last (faults.py)."""
+        return self._faults + (["flap_shut"] if self._flap_told else [])
 
     def tick(self, now_ms):
         """Time has passed; call at the latest at `wake_ms()`."""

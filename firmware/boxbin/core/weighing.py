@@ -4,12 +4,12 @@ from . import rules, scale
 from .deeds import SETTLED_PERCENT, Deeds
 from .rules import COLLECT, DROP, IDLE, LABEL, NOBODY, SETTLE, STARTING, STEADY
 
-HAND_MS = 5_000  # so long after a deposit a hand may still have been inside
-GROWS_MS = (
+_HAND_MS = 5_000  # so long after a deposit a hand may still have been inside
+_GROWS_MS = (
     2_000  # more mass so soon after a deposit, and without a blow: that carton was still held
 )
-BLOW_PERCENT = 10  # what falls swings higher than it rests, by this much at least
-BLOW_MG = 20_000
+_BLOW_PERCENT = 10  # what falls swings higher than it rests, by this much at least
+_BLOW_MG = 20_000
 
 
 class Weighing(Deeds):
@@ -138,7 +138,7 @@ class Weighing(Deeds):
 
     def _hand_left(self, now_ms):
         """A hand that was weighed with the last carton has gone."""
-        line = self._newest(now_ms, HAND_MS)
+        line = self._newest(now_ms, _HAND_MS)
         if line is None:
             return False
         fall_mg = -self.container.change_mg
@@ -148,7 +148,7 @@ class Weighing(Deeds):
 
     def _grew(self, now_ms):
         """The last carton was still held when it was weighed. What falls in, strikes a blow."""
-        line = self._newest(now_ms, GROWS_MS)
+        line = self._newest(now_ms, _GROWS_MS)
         if line is None or self._label:
             return False
         rise_mg = self.container.change_mg
@@ -156,7 +156,7 @@ class Weighing(Deeds):
             return False
         rests_mg = (self.container.level_mg or 0) + rise_mg
         over_mg = (self._peak_mg or rests_mg) - rests_mg
-        return over_mg < max(BLOW_MG, rise_mg * BLOW_PERCENT // 100)
+        return over_mg < max(_BLOW_MG, rise_mg * _BLOW_PERCENT // 100)
 
     def _newest(self, now_ms, within_ms):
         """The last deposit, if it was weighed once only, and not long ago or the flap is open."""
@@ -167,7 +167,7 @@ class Weighing(Deeds):
             return None
         began_ms = now_ms - self.container.held_ms - self._settings.rest_ms
         if began_ms - self._deposit_ms > within_ms and (
-            within_ms == GROWS_MS or self._was_shut(now_ms)
+            within_ms == _GROWS_MS or self._was_shut(now_ms)
         ):
             return None
         return line

@@ -11,12 +11,14 @@ import hashlib
 import json
 
 PREFIX = b"boxback/1/"
-MAC_CHARS = 22
+_MAC_CHARS = 22
 LINE_BYTES_MAX = 512
 PAYLOAD_BYTES_MAX = 8192
 PAYLOAD_LINES_MAX = 32
 KEY_BYTES = 32
 N_MAX = 0x7FFFFFFF
+TEXT_BYTES_MAX = 2_048  # a signed text that a bin is sent; the largest are settings
+TEXT_PARTS_MAX = 64  # objects and arrays in one: each is heap, also in one another without end
 
 _BLOCK_BYTES = 64
 _IPAD = bytes(b ^ 0x36 for b in range(256))
@@ -74,10 +76,10 @@ def verify(key, bin_id, leaf, text):
     """
     if text[-1:] == b"\n":
         text = text[:-1]
-    if len(text) < MAC_CHARS + 3 or text[MAC_CHARS : MAC_CHARS + 1] != b" ":
+    if len(text) < _MAC_CHARS + 3 or text[_MAC_CHARS : _MAC_CHARS + 1] != b" ":
         raise WireError("shape")
-    body = bytes(text[MAC_CHARS + 1 :])
-    if not same(bytes(text[:MAC_CHARS]), mac(key, bin_id, leaf, body)):
+    body = bytes(text[_MAC_CHARS + 1 :])
+    if not same(bytes(text[:_MAC_CHARS]), mac(key, bin_id, leaf, body)):
         raise WireError("mac")
     return body
 
@@ -85,12 +87,16 @@ def verify(key, bin_id, leaf, text):
 def read(key, bin_id, leaf, text):
     """Verify a signed text and return its JSON object as a dict.
 
-    Raises WireError `shape`, `mac` or `json`.
+    Raises WireError `long`, `shape`, `mac` or `json`.
     """
+    if len(text) > TEXT_BYTES_MAX:
+        raise WireError("long")
     body = verify(key, bin_id, leaf, text)
+    if body.count(b"{") + body.count(b"[") > TEXT_PARTS_MAX:
+        raise WireError("json")
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RuntimeError, MemoryError):  # nested deeper than the stack or the heap
         raise WireError("json")
     if not isinstance(value, dict):
         raise WireError("json")
@@ -104,7 +110,8 @@ def quote(text):
 
 
 def to_json(pairs):
-    """JSON text of ordered (key, value) pairs; values are int, str or further pairs (a tuple).
+    """JSON text of ordered (key, value) pairs; values are int, str, further pairs (a tuple) or a
+    list of str.
 
     Written by hand because the order of a MicroPython dict is not the order of insertion.
     """
@@ -112,8 +119,10 @@ def to_json(pairs):
     for key, value in pairs:
         if isinstance(value, str):
             text = quote(value)
-        elif isinstance(value, (tuple, list)):
+        elif isinstance(value, tuple):
             text = to_json(value)
+        elif isinstance(value, list):
+            text = "[" + ",".join([quote(item) for item in value]) + "]"
         else:
             text = str(value)
         parts.append('"' + key + '":' + text)

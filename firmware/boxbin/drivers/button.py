@@ -2,7 +2,7 @@
 
 from machine import Pin
 
-LOOKS = 3
+_LOOKS = 3
 
 
 class Button:
@@ -22,13 +22,13 @@ class Button:
         return self._same > 0
 
     def pressed(self):
-        """True exactly once after the button has been down for LOOKS looks."""
+        """True exactly once after the button has been down for _LOOKS looks."""
         down = not self._pin.value()
         if down == self._down:
             self._same = 0
             return False
         self._same += 1
-        if self._same < LOOKS:
+        if self._same < _LOOKS:
             return False
         self._same = 0
         self._down = down

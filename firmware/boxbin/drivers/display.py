@@ -1,8 +1,8 @@
 """SSD1306, 128 x 64 pixels on I2C, showing four rows of text in a bitmap font.
 
-The font lies in flash as a file and is read glyph by glyph, so that Chinese costs no heap
-(layout: `BXF1`, u16 count, sorted u16 code points, then 32-byte glyphs of 16 x 16 pixels, of
-which code points below 0x100 use the left half).
+The font lies in flash as a file and is read glyph by glyph, so that Chinese costs no heap but two
+bytes a character (layout: `BXF1`, u16 count, sorted u16 code points, then 32-byte glyphs of 16 x 16
+pixels, of which code points below 0x100 use the left half).
 """
 
 import framebuf
@@ -20,31 +20,30 @@ _WINDOW = bytes.fromhex("21007f220007")
 
 
 class Font:
-    """Looks glyphs up in the font file by binary search."""
+    """Finds a code point by binary search in memory, and reads its glyph from the file."""
 
     def __init__(self, path):
         self._file = open(path, "rb")
         head = self._file.read(6)
         if head[:4] != b"BXF1":
             raise ValueError("%s is no font of this bin" % path)
-        self._count = head[4] | head[5] << 8
+        self._codes = self._file.read(2 * (head[4] | head[5] << 8))
 
-    def glyph(self, code):
-        """32 bytes, or None when the font does not have this code point."""
-        low, high = 0, self._count - 1
+    def glyph(self, code, buffer):
+        """Put 32 bytes into `buffer`; False when the font does not have this code point."""
+        codes = self._codes
+        low, high = 0, len(codes) // 2 - 1
         while low <= high:
             middle = (low + high) // 2
-            self._file.seek(6 + 2 * middle)
-            pair = self._file.read(2)
-            found = pair[0] | pair[1] << 8
+            found = codes[2 * middle] | codes[2 * middle + 1] << 8
             if found == code:
-                self._file.seek(6 + 2 * self._count + 32 * middle)
-                return self._file.read(32)
+                self._file.seek(6 + len(codes) + 32 * middle)
+                return self._file.readinto(buffer) == len(buffer)
             if found < code:
                 low = middle + 1
             else:
                 high = middle - 1
-        return None
+        return False
 
 
 class Display:
@@ -58,6 +57,8 @@ class Display:
         self._font = font
         self._buffer = bytearray(WIDTH * HEIGHT // 8)
         self._frame = framebuf.FrameBuffer(self._buffer, WIDTH, HEIGHT, framebuf.MONO_VLSB)
+        self._glyph = bytearray(32)
+        self._glyph_frame = framebuf.FrameBuffer(self._glyph, 16, 16, framebuf.MONO_HLSB)
         self._rows = ()
         self.found = False
 
@@ -85,8 +86,6 @@ class Display:
         x = max(0, (WIDTH - width) // 2 // 8 * 8)
         for character in row:
             code = ord(character)
-            data = self._font.glyph(code)
-            if data:
-                glyph = framebuf.FrameBuffer(bytearray(data), 16, 16, framebuf.MONO_HLSB)
-                self._frame.blit(glyph, x, y, 0)
+            if self._font.glyph(code, self._glyph):
+                self._frame.blit(self._glyph_frame, x, y, 0)
             x += 8 if code < 0x100 else 16

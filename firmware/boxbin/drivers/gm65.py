@@ -11,11 +11,11 @@ from machine import UART
 from boxbin.drivers import frames
 
 BAUDS = (9600, 57600, 115200)
-REPLY_MS = 250
+_REPLY_MS = 250
 LOOK_MS = 1_000
-ASK_MS = 10_000
-MISSED_MAX = 3
-READS_MAX = 16
+_ASK_MS = 10_000
+_MISSED_MAX = 3
+_READS_MAX = 16
 QUIET_MS = 60  # sixty characters' time at 9600: what is half there will not go on
 
 _MODE = 0x0000
@@ -58,11 +58,11 @@ class Gm65:
         asked for its mode when it has been quiet for a while.
         """
         quiet_ms = missed = 0
-        while missed < MISSED_MAX:
+        while missed < _MISSED_MAX:
             alive()
             await self._read(LOOK_MS)
             quiet_ms += LOOK_MS
-            if quiet_ms >= ASK_MS:
+            if quiet_ms >= _ASK_MS:
                 quiet_ms = 0
                 mode = await self._ask(frames.command(frames.READ, _MODE, b"\x01"))
                 missed = 0 if mode == bytes((_SETTINGS[0][1],)) else missed + 1
@@ -78,7 +78,7 @@ class Gm65:
         self._reply = None
         self._uart.write(frame)
         for _ in range(4):
-            await self._read(REPLY_MS // 4)
+            await self._read(_REPLY_MS // 4)
             if self._reply is not None:
                 return self._reply
         return None
@@ -89,7 +89,7 @@ class Gm65:
         except asyncio.TimeoutError:
             self._stream.quiet()
             return
-        for _ in range(READS_MAX):  # a line that never rests is noise: come up for air
+        for _ in range(_READS_MAX):  # a line that never rests is noise: come up for air
             if not data:
                 break
             for event in self._stream.feed(data):

@@ -7,6 +7,7 @@ interrupts are masked for each pulse, not for the frame (facts/hardware.md).
 """
 
 import asyncio
+from time import ticks_add, ticks_diff, ticks_ms
 
 from machine import Pin, disable_irq, enable_irq
 
@@ -22,6 +23,8 @@ class Hx711:
         self._sck = Pin(sck, Pin.OUT, value=0)
         self._ready = asyncio.ThreadSafeFlag()
         self._dout.irq(self._on_ready, Pin.IRQ_FALLING)
+        self._until = ticks_ms()  # ticks: when the reading that is waited for is late
+        self._watcher = None
 
     def _on_ready(self, _pin):
         self._ready.set()
@@ -34,10 +37,11 @@ class Hx711:
         if self._dout.value():
             self._ready.clear()
             if self._dout.value():  # it may have fallen just before the clear
-                try:
-                    await asyncio.wait_for_ms(self._ready.wait(), READY_MS)
-                except asyncio.TimeoutError:
-                    pass  # something may have held the loop up: the pin has the last word
+                self._until = ticks_add(ticks_ms(), READY_MS)
+                if self._watcher is None:
+                    self._watcher = asyncio.create_task(self._watch())
+                await self._ready.wait()
+                # Something may have held the loop up: the pin has the last word.
                 if self._dout.value():
                     return None  # nothing came, or an edge from the last frame's bits
         value = self._frame()
@@ -45,6 +49,19 @@ class Hx711:
             # DOUT stuck low (no supply, shorted cable) looks ready for ever: never spin on it.
             await asyncio.sleep_ms(READY_MS // 3)
         return value
+
+    async def _watch(self):
+        """Wake `read` when its reading is late.
+
+        One task for all readings: `wait_for_ms` would make a task for each, ten a second, and what
+        they leave on the heap has to be collected.
+        """
+        while True:
+            left_ms = ticks_diff(self._until, ticks_ms())
+            if left_ms <= 0:
+                self._ready.set()
+                left_ms = READY_MS
+            await asyncio.sleep_ms(left_ms)
 
     def _frame(self):
         dout, sck = self._dout, self._sck

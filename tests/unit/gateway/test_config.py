@@ -41,6 +41,9 @@ def test_the_file_in_the_working_folder_is_found(
         ({"brokr": {}}, "brokr: there is no such setting; the top of the file has: broker,"),
         ({"broker": 3}, "broker = 3: should be"),
         ({"broker": {"host": "10.0.0.1"}}, "host = '10.0.0.1': the embedded broker"),
+        ({"broker": {"tls_ca": "ca.pem"}}, "tls_ca: the embedded broker has no TLS"),
+        ({"broker": {"tls_cert": "c.pem"}}, "tls_cert and tls_key belong together"),
+        ({"broker": {"embedded": False, "tls_name": "x"}}, "tls_name need tls_ca"),
         ({"relay": {"url": "ftp://x"}}, "relay.url = 'ftp://x': URL scheme should be 'http'"),
         ({"relay": {"url": "http://x/?a=1"}}, "relay.url = 'http://x/?a=1': must be an address"),
         ({"relay": {"batch_items": 501}}, "relay.batch_items = 501: should be less than"),
@@ -92,7 +95,7 @@ def test_the_schema_as_text_is_a_file_that_means_the_defaults() -> None:
     text = schema_toml()
     assert config.settings_from(tomllib.loads(text), "x") == config.Settings()
     document = uncommented(text)
-    for section in ("gateway", "relay"):  # paths without a default are shown empty
+    for section in ("broker", "gateway", "relay"):  # paths without a default are shown empty
         document[section] = {k: v for k, v in document[section].items() if v != ""}
     assert config.settings_from(document, "x") == config.Settings()
 

@@ -201,3 +201,52 @@ def test_every_flipped_bit_is_found(data: st.DataObject, n: int) -> None:
 def test_topics_of_any_text_are_judged_not_raised(text: str) -> None:
     with pytest.raises(wire.WireError):
         wire.parse_topic(f"boxback/1/54/{text}")
+
+
+@pytest.mark.parametrize("leaf", ["command", "settings"])
+def test_orders(leaf: str) -> None:
+    for case in VECTORS["commands" if leaf == "command" else "settings"]:
+        body = case["body"]
+        if leaf == "command":
+            made = wire.command_body(body["id"], body["do"], body["args"], body["until"])
+        else:
+            document = json.dumps(body["s"], separators=(",", ":")).encode()
+            made = wire.settings_body(body["v"], document)
+        assert made == case["json"].encode()
+        signed = wire.sign(case["bin"], bytes.fromhex(case["key"]), leaf, made)
+        assert signed == case["text"].encode()
+
+
+def test_an_order_fits_its_payload() -> None:
+    room = wire.SETTINGS_MAX_BYTES - wire.MAC_CHARS - 1 - len('{"v":1,"s":}')
+    assert len(wire.settings_body(1, b"x" * room)) == wire.SETTINGS_MAX_BYTES - 23
+    with pytest.raises(wire.WireError, match="2026 bytes of JSON, at most 2025"):
+        wire.settings_body(1, b"x" * (room + 1))
+    with pytest.raises(wire.WireError, match="at most 489"):
+        wire.command_body(1, "x" * 500, {}, 1)
+
+
+@pytest.mark.parametrize("case", VECTORS["dones"], ids=lambda c: c["json"])
+def test_answers(case: dict[str, Any]) -> None:
+    body = wire.verify(case["bin"], bytes.fromhex(case["key"]), "done", case["text"].encode())
+    if "reason" in case:
+        with pytest.raises(wire.WireError) as caught:
+            wire.done_of(body)
+        assert caught.value.reason == case["reason"]
+    else:
+        done = wire.done_of(body)
+        assert {**done._asdict(), "data": json.loads(done.data)} == case["means"]
+
+
+@pytest.mark.parametrize("case", VECTORS["tolds"], ids=lambda c: c["json"])
+def test_what_health_tells(case: dict[str, Any]) -> None:
+    told = wire.told_of(case["json"].encode())
+    faults = None if told.faults is None else list(told.faults)
+    assert {"json": case["json"], **told._asdict(), "faults": faults} == case
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_upset_those_who_read_health_or_an_answer(body: bytes) -> None:
+    assert wire.told_of(body) == wire.Told(0, 0, 0, None)
+    with pytest.raises(wire.WireError):
+        wire.done_of(body)

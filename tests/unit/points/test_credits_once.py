@@ -132,10 +132,10 @@ def test_age_of_a_scan_has_bounds(desk: Desk, clock: str, age_ms: int, code: str
 
 def test_longest_visit_a_bin_can_be_set_to_is_possible() -> None:
     """From the pass: the visit, then the last carton's flap, drop and settling, twice over."""
-    from boxbin.core.settings import TABLE
+    from boxbin.core.settings import row
 
-    longest = sum(TABLE[name][2] for name in ("visit_ms", "label_ms", "flap_ms", "drop_ms"))
-    assert longest + 2 * TABLE["settle_ms"][2] <= AGE_MAX_MS
+    longest = sum(row(name)[2] for name in ("visit_ms", "label_ms", "flap_ms", "drop_ms"))
+    assert longest + 2 * row("settle_ms")[2] <= AGE_MAX_MS
 
 
 @pytest.mark.parametrize("t", [2**53, NOW_MS + 86_400_001, -1, -(2**53)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +11,11 @@ import time
 from pathlib import Path
 
 from tests.support.virtual import run_to_end, said, scripted
-from tools.technician.build import ROOT
-from tools.virtual.process import FIRMWARE_HEAP_KB, HEAP, OVERLAY_HEAP_KB
+from tools.technician.build import ROOT, build_firmware
+from tools.virtual.process import FIRMWARE_HEAP_KB, HEAP, NAMES_HEAP_KB, OVERLAY_HEAP_KB
+
+# Tables of 20, 40, 80 … 640 names: each is twice the one before (MicroPython's py/qstr.c).
+FIRMWARE_NAMES_MAX = 1260
 
 
 def test_an_unfed_watchdog_resets_and_says_so(tmp_path):
@@ -253,9 +257,41 @@ def test_the_firmware_gets_no_more_than_its_own_heap(tmp_path):
     """What is free for a program is at most 192 KB: the overlay takes all of its extra share."""
     main = "import gc\ngc.collect()\nprint(gc.mem_free())"
     free = int(run_to_end(scripted(tmp_path, main))[0])
-    assert f"{FIRMWARE_HEAP_KB + OVERLAY_HEAP_KB}K" == HEAP
-    assert free <= (FIRMWARE_HEAP_KB - 8) * 1024  # asyncio and the mount are the firmware's
-    assert free >= (FIRMWARE_HEAP_KB - 16) * 1024
+    assert f"{FIRMWARE_HEAP_KB + OVERLAY_HEAP_KB + NAMES_HEAP_KB}K" == HEAP
+    own = free - NAMES_HEAP_KB * 1024
+    assert own <= (FIRMWARE_HEAP_KB - 8) * 1024  # asyncio and the mount are the firmware's
+    assert own >= (FIRMWARE_HEAP_KB - 16) * 1024
+
+
+def test_the_names_of_the_overlay_take_the_rest_of_the_extra_heap(tmp_path):
+    """The table of names doubles when it is full; on a chip, without the overlay's names, the
+    firmware's own do not fill it (FIRMWARE_NAMES_MAX), so it would not double there.
+    """
+    main = """
+import gc, micropython, sys
+sys.path.insert(0, "/app/a")
+gc.threshold(8 * 1024)
+micropython.qstr_info()
+from boxbin import app, safe
+from boxbin.core import console
+micropython.qstr_info()
+"""
+    built = build_firmware()
+    bin_ = scripted(tmp_path, main)
+    bin_._files.update(
+        (f"/app/a/{path.relative_to(built)}", path.read_bytes())
+        for path in built.rglob("boxbin/**/*.mpy")
+    )
+    before, after = (
+        {name: int(number) for name, number in re.findall(r"(n_\w+)=(\d+)", line)}
+        for line in run_to_end(bin_)
+    )
+    names = after["n_qstr"] - before["n_qstr"]
+    assert names <= FIRMWARE_NAMES_MAX, "the firmware alone would need the next doubling too"
+    assert after["n_qstr"] > FIRMWARE_NAMES_MAX
+    assert after["n_pool"] == before["n_pool"] + 2
+    # 1,280 places of a pointer (8 bytes), a hash (2) and a length (1).
+    assert NAMES_HEAP_KB * 1024 <= 1280 * 11 + 512
 
 
 def test_uart_rxbuf_overflows_as_the_chip_does(tmp_path):

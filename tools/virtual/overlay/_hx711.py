@@ -69,10 +69,9 @@ class HX711:
         if not self._ready and not self._pulses:
             return  # nothing to shift out: DOUT stays high
         self._ready = False
-        self._pulses += 1
-        if self._pulses <= 24:
-            self._set(self._value >> 24 - self._pulses & 1)
-        else:
-            self._set(1)
-            if self._pulses > 27:
-                _link.note("hx711: %d pulses in one frame" % self._pulses)
+        self._pulses = pulses = self._pulses + 1
+        bit = self._value >> 24 - pulses & 1 if pulses <= 24 else 1
+        if bit != self.dout:
+            self._set(bit)
+        if pulses > 27:
+            _link.note("hx711: %d pulses in one frame" % pulses)

@@ -25,6 +25,13 @@ RTC = 11
 STATS = 12
 NOTE = 13
 CUT = 14
+NET_OPEN = 20
+NET_SEND = 21
+NET_READ = 22
+NET_CLOSE = 23
+NET_DATAGRAM = 24
+NET_NAME = 25
+RTC_MEMORY = 30
 
 # Events from the world.
 EV_SAMPLE = 1
@@ -33,8 +40,17 @@ EV_LEVEL = 3
 EV_WIFI = 4
 EV_CUT = 5
 EV_I2C = 6
+EV_TYPED = 7
+EV_NET_OPENED = 20
+EV_NET_DATA = 21
+EV_NET_ACK = 22
+EV_NET_CLOSED = 23
+EV_NET_DATAGRAM = 24
+EV_NET_NAME = 25
+EV_ECHO = 15
 
 NEVER = 0x3FFFFFFFFFFFFFFF
+FIRST_BYTES = 24  # u32 length, u64 now_us, the first events: most frames end in here
 HEADER = 20  # u32 length of what follows, u64 now_us, u64 until_us (0: no answer wanted)
 OUT_BYTES = 1600  # one full picture for the display (1025 bytes) and some pins
 STATS_EVERY_US = 2000000
@@ -45,15 +61,16 @@ TICKS_MASK = 0x3FFFFFFF  # ESP32's ticks wrap at 2**30
 
 hello = {}
 handlers = {}  # event kind -> function(body)
+sample = None  # what takes a reading of the scale; apart from handlers, since ten come each second
 virtual = False
 wifi_up = False
 wifi_turn = 0  # grows at each change of wifi_up, so that pollers notice
-cut_hook = None  # _flash puts its counters here
+typed = False  # virtual time: the world put something into standard input
 
 _io = None
 _out = bytearray(OUT_BYTES)
 _n = HEADER
-_head = bytearray(12)
+_head = bytearray(FIRST_BYTES)
 _start = 0  # clock value at power-on of this board
 _now = 0  # virtual time, us
 _last = 0  # virtual time of the last exchange
@@ -123,6 +140,23 @@ def put(kind, body):
     _n += size + 3
 
 
+def put_parts(kind, first, parts, size):
+    """put() of one byte and `parts`, `size` bytes in all: a picture must not take a kilobyte of heap
+    in one piece, as it does not on the chip.
+    """
+    global _n
+    if _n + size + 4 > OUT_BYTES:
+        flush()
+    _out[_n] = kind
+    _out[_n + 1] = size + 1 & 255
+    _out[_n + 2] = size + 1 >> 8
+    _out[_n + 3] = first
+    _n += 4
+    for part in parts:
+        _out[_n : _n + len(part)] = part
+        _n += len(part)
+
+
 def put2(kind, a, b):
     global _n
     if _n + 5 > OUT_BYTES:
@@ -135,24 +169,42 @@ def put2(kind, a, b):
     _n += 5
 
 
+# Functions that run often are small on purpose: one that needs more than eleven words (locals, stack,
+# three for a `try`) takes them from the heap at each call, which the collector then has to mend.
 def flush(until=0):
     """Send what is queued; with `until`, also ask the world to let time pass up to there."""
-    global _n, _stats_at, _stats_sent
     if until or _n > HEADER or stats[0] + stats[1] != _stats_sent:
-        if _io is None:
-            _n = HEADER
-            return
-        at = utime.ticks_us() if not virtual else _now
-        if at >= _stats_at or stats[0] + stats[1] != _stats_sent:
-            _stats_at = at + STATS_EVERY_US
-            _stats_sent = stats[0] + stats[1]
-            _put_stats()
-        struct.pack_into("<IQQ", _out, 0, _n - 4, _now, until)
-        try:
-            _io.write(memoryview(_out)[:_n])
-        except OSError:
-            gone()
+        _flush(until)
+
+
+def _flush(until):
+    global _n, _stats_at, _stats_sent
+    if _io is None:
         _n = HEADER
+        return
+    at = utime.ticks_us() if not virtual else _now
+    if at >= _stats_at or stats[0] + stats[1] != _stats_sent:
+        _stats_at = at + STATS_EVERY_US
+        _stats_sent = stats[0] + stats[1]
+        _put_stats()
+    _pack32(0, _n - 4)
+    _pack32(4, _now & 0xFFFFFFFF)
+    _pack32(8, _now >> 32)
+    _pack32(12, until & 0xFFFFFFFF)
+    _pack32(16, until >> 32)
+    _write()
+    _n = HEADER
+
+
+def _pack32(at, value):
+    struct.pack_into("<I", _out, at, value)
+
+
+def _write():
+    try:
+        _io.write(_out, _n)
+    except OSError:
+        gone()
 
 
 def _put_stats():
@@ -176,23 +228,38 @@ def gone():
 
 def _read_frame():
     global _now, _last
-    if _io.readinto(_head) != 12:
+    h = _head
+    if _io.readinto(h) != FIRST_BYTES:
         gone()
-    size, at = struct.unpack("<IQ", _head)
-    body = _io.read(size - 8) if size > 8 else b""
+    size = int.from_bytes(h[:4], "little")
     if virtual:
+        at = int.from_bytes(h[4:12], "little")
         if at > _now:
             _now = at
         _last = _now
+    if size == 15 and h[12] == EV_SAMPLE:  # one reading and nothing else: what a bin at rest gets
+        at = int.from_bytes(h[15:18], "little")
+        sample(at - 0x1000000 if at & 0x800000 else at)
+    elif size > 8:
+        _read_events(size)
+
+
+def _read_events(size):
+    body = bytes(_head[12:])
+    if size > FIRST_BYTES - 4:
+        body += _io.read(size - FIRST_BYTES + 4)
     i = 0
-    while i < len(body):
-        size = body[i + 1] | body[i + 2] << 8
-        event(body[i], body[i + 3 : i + 3 + size])
-        i += 3 + size
+    while i < size - 8:
+        part = body[i + 1] | body[i + 2] << 8
+        event(body[i], body[i + 3 : i + 3 + part])
+        i += 3 + part
 
 
 def event(kind, body):
-    if kind in handlers:
+    global typed
+    if kind == EV_TYPED:
+        typed = True
+    elif kind in handlers:
         handlers[kind](body)
 
 

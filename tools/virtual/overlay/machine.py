@@ -24,6 +24,7 @@ _DOUT, _SCK = _link.hello.get("hx711", (-1, -1))
 class _State:
     def __init__(self, level):
         self.level = level
+        self.pin = None  # the object its interrupt handler gets
         self.handler = None
         self.trigger = 0
         self.out = False
@@ -43,7 +44,9 @@ def _edge(pin, level):
     old = s.level
     s.level = level
     if s.handler and old != level and s.trigger & (1 if level else 2):
-        _link.interrupt(s.handler, Pin(pin))
+        if s.pin is None:
+            s.pin = Pin(pin)
+        _link.interrupt(s.handler, s.pin)
 
 
 class Pin:
@@ -58,8 +61,24 @@ class Pin:
     def __init__(self, id, mode=None, pull=-1, *, value=None, drive=None, hold=None):
         self._id = id._id if isinstance(id, Pin) else id
         self._s = _state(self._id)
+        if self._id == _SCK:
+            self.value = self._clock
+        elif self._id == _DOUT:
+            self.value = self._data
         if mode is not None or value is not None:
             self.init(mode, pull, value=value)
+
+    # The scale's two pins have ways of their own: a reading is fifty edges and twenty-five looks.
+    def _clock(self, x=None):
+        if x is None:
+            return self._s.level
+        self._s.level = x = 1 if x else 0
+        _scale.sck(x)
+
+    def _data(self, x=None):
+        if _scale.dout:
+            _link.pump()  # a program that waits for DOUT by looking must see it fall
+        return _scale.dout
 
     def init(self, mode=None, pull=-1, *, value=None, drive=None, hold=None):
         if mode is not None:
@@ -72,23 +91,17 @@ class Pin:
     def value(self, x=None):
         s = self._s
         if x is None:
-            if self._id == _DOUT:
-                if _scale.dout:
-                    _link.pump()  # a program that waits for DOUT by looking must see it fall
-                return _scale.dout
             if not s.out:
                 _link.pump()
             return s.level
         x = 1 if x else 0
-        if self._id == _SCK:
-            s.level = x
-            _scale.sck(x)
-        elif x != s.level or not s.out:
+        if x != s.level or not s.out:
             s.level = x
             _link.put2(_link.PIN, self._id, x)
         return None
 
-    __call__ = value
+    def __call__(self, x=None):
+        return self.value(x)
 
     def on(self):
         self.value(1)
@@ -110,9 +123,15 @@ class Pin:
 
 def _on_dout(level):
     # Also while bits are clocked out: on the board, too, the data's edges raise the interrupt.
-    _edge(_DOUT, level)
+    s = _data_state
+    s.level = level
+    if s.handler and s.trigger & (1 if level else 2):
+        if s.pin is None:
+            s.pin = Pin(_DOUT)
+        _link.interrupt(s.handler, s.pin)
 
 
+_data_state = _state(_DOUT) if _DOUT >= 0 else _State(1)
 _scale.on_dout = _on_dout
 
 
@@ -190,19 +209,18 @@ class I2C:
 
     def writeto(self, addr, buf, stop=True):
         self._check(addr)
-        self._send(addr, buf)
-        return len(buf)
+        return self._send(addr, (buf,))
 
     def writevto(self, addr, vector, stop=True):
         self._check(addr)
-        data = vector[0] if len(vector) == 1 else b"".join([bytes(v) for v in vector])
-        self._send(addr, data)
-        return len(data)
+        return self._send(addr, vector)
 
-    def _send(self, addr, data):
-        if len(data) > 1200:
+    def _send(self, addr, vector):
+        size = sum([len(v) for v in vector])
+        if size > 1200:
             raise ValueError("longer than the virtual I2C carries in one transfer (1200)")
-        _link.put(_link.I2C, bytes((addr,)) + data)
+        _link.put_parts(_link.I2C, addr, vector, size)
+        return size
 
     def readfrom(self, addr, n, stop=True):
         self._check(addr)
@@ -327,6 +345,9 @@ class WDT:
         _link.put(_link.FEED, b"")
 
 
+_rtc_memory = [bytes.fromhex(_link.hello.get("rtc_memory", ""))]
+
+
 class RTC:
     def datetime(self, t=None):
         import time
@@ -341,6 +362,16 @@ class RTC:
         _link.flush()
 
     init = datetime
+
+    def memory(self, data=None):
+        # Outlives resets, not the power; the world keeps it.
+        if data is None:
+            return _rtc_memory[0]
+        if len(data) > 2048:
+            raise ValueError("buffer too long")
+        _rtc_memory[0] = bytes(data)
+        _link.put(_link.RTC_MEMORY, data)
+        _link.flush()
 
 
 def reset():
@@ -359,12 +390,8 @@ def unique_id():
     return binascii.unhexlify(_link.hello["uid"])
 
 
-def disable_irq():
-    return _link.mask()
-
-
-def enable_irq(state):
-    _link.unmask(state)
+disable_irq = _link.mask
+enable_irq = _link.unmask
 
 
 def freq(hz=None):
@@ -375,8 +402,31 @@ def idle():
     _link.pump()
 
 
+_echoes = {}  # pin -> [when the world told, us from then to the pulse, its length]
+_ECHO_OLD_US = 20000
+_ECHO_LATE_US = 300000  # real time: the world's thread may be busy
+
+
+def time_pulse_us(pin, pulse_level, timeout_us=1000000):
+    # Only high pulses that the world announces as a whole (EV_ECHO).
+    start = _link.now_us()
+    end = start + (timeout_us if _link.virtual else max(timeout_us, _ECHO_LATE_US))
+    while True:
+        at, wait_us, us = _echoes.pop(pin._id, (start - _ECHO_OLD_US, 0, 0))
+        if at > start - _ECHO_OLD_US:
+            break
+        if _link.now_us() >= end:
+            return -2
+        _link.sleep_us(2000)  # less would not listen to the world, in real time
+    _link.sleep_us(wait_us + min(us, timeout_us))
+    return us if us <= timeout_us else -1
+
+
 def _ev_sample(body):
     _scale.sample(struct.unpack("<i", body)[0])
+
+
+_link.sample = _scale.sample
 
 
 def _ev_rx(body):
@@ -399,6 +449,12 @@ def _ev_i2c(body):
     _i2c[0] = list(body)
 
 
+def _ev_echo(body):
+    pin, wait_us, us = struct.unpack("<BII", body)
+    _echoes[pin] = (_link.now_us(), wait_us, us)
+
+
+_link.handlers[_link.EV_ECHO] = _ev_echo
 _link.handlers[_link.EV_SAMPLE] = _ev_sample
 _link.handlers[_link.EV_RX] = _ev_rx
 _link.handlers[_link.EV_LEVEL] = _ev_level

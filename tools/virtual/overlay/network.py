@@ -97,8 +97,10 @@ class WLAN:
         raise ValueError("unknown config param")  # also for rssi: that is status("rssi")
 
     def ifconfig(self, config=None):
-        ip = "127.0.0.1" if _sta[0] == STAT_GOT_IP else "0.0.0.0"
-        return (ip, "255.0.0.0", ip, ip)
+        if _sta[0] != STAT_GOT_IP:
+            return ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
+        ip = "10.77.0.2" if _link.hello.get("net") else "127.0.0.1"
+        return (ip, "255.0.0.0", ip, "10.77.0.1")
 
     def ipconfig(self, what=None, **kw):
         if what == "addr4":

@@ -2,6 +2,8 @@
 #
 # Here is where an idle program rests: the link to the world and the real sockets are waited for in
 # one system call (real time), or the world is asked for the next event (virtual time).
+import sys
+
 import _link
 import uselect
 from uselect import POLLERR, POLLHUP, POLLIN, POLLOUT
@@ -9,10 +11,30 @@ from uselect import POLLERR, POLLHUP, POLLIN, POLLOUT
 SLICE_US = 20000  # virtual time beside real sockets: the clock moves in such steps
 
 
+class _Typed:
+    # Standard input in virtual time: the world says when it puts something in, so that it need not
+    # be waited for like a socket.
+    def ioctl(self, op, mask):
+        if not _link.typed:
+            return 0
+        p = uselect.poll()
+        p.register(sys.stdin, mask)
+        got = p.poll(0)
+        if not got:
+            _link.typed = False
+            return 0
+        return got[0][1]
+
+
 class poll:
     def __init__(self):
-        self._items = []  # [object, mask, real socket or None], in order of registration
+        # [object, mask, real socket or None, TLS or None, its mask, what answers for the object
+        # when nothing is real], in order of registration
+        self._items = []
+        self._soft = []  # those of them that nothing real stands behind
+        self._count = 0  # how many the interpreter's own poll is asked for
         self._real = None
+        self._tls = None  # asks TLS objects, which may hold data that no socket shows any more
         self._turn = -1
 
     def _find(self, obj):
@@ -26,13 +48,19 @@ class poll:
         if item:
             item[1] = mask
         else:
-            # A socket of this overlay carries the real one; emulated devices speak ioctl in Python;
-            # anything else (stdin, TLS) is native and left to the interpreter's own poll.
+            # A socket of this overlay carries the real one, and TLS its socket's; emulated devices
+            # speak ioctl in Python; anything else is native and left to the interpreter's own poll.
             real = getattr(obj, "_real", None)
+            ask = obj
             if real is None and not hasattr(obj, "ioctl"):
-                real = obj
-            item = [obj, mask, real]
+                if _link.virtual and (obj is sys.stdin or obj is sys.stdin.buffer):
+                    ask = _Typed()
+                else:
+                    real = obj
+            item = [obj, mask, real, getattr(obj, "_tls", None), 0, ask]
             self._items.append(item)
+            if real is None:
+                self._soft.append(item)
         if item[2] is not None:
             self._turn = -1
 
@@ -50,15 +78,24 @@ class poll:
             self._items.remove(item)
             if item[2] is not None:
                 self._turn = -1
+            else:
+                self._soft.remove(item)
 
+    # Asked some ninety times a second: small functions, see _link.flush.
     def _emulated(self):
         ready = []
-        for obj, mask, real in self._items:
-            if real is None and mask:
-                got = obj.ioctl(3, mask)
-                if got:
-                    ready.append((obj, got))
+        soft = self._soft
+        i = 0
+        while i < len(soft):
+            self._ask(soft[i], ready)
+            i += 1
         return ready
+
+    def _ask(self, item, ready):
+        if item[1]:
+            got = item[5].ioctl(3, item[1])
+            if got:
+                ready.append((item[0], got))
 
     def _rebuild(self):
         # Without Wi-Fi nothing of a socket is seen, not even that the other side has gone.
@@ -67,23 +104,60 @@ class poll:
         if not _link.virtual and _link.port() is not None:
             self._real.register(_link.port(), POLLIN)
         self._count = 0
-        for obj, mask, real in self._items:
-            if real is not None and mask and (real is obj or _link.wifi_up):
+        self._tls = None
+        for item in self._items:
+            obj, mask, real, tls, _, _ = item
+            if real is None or not mask:
+                continue
+            if tls is not None:
+                if self._tls is None:
+                    self._tls = uselect.poll()
+                self._tls.register(tls, mask)
+                item[4] = 0
+            elif real is obj or _link.wifi_up:
                 self._real.register(real, mask)
-                self._count += 1
+            else:
+                continue
+            self._count += 1
+
+    def _secure(self, ready):
+        # What TLS waits for below is not always what its user waits for: being asked, it tells.
+        for tls, event in self._tls.poll(0):
+            for item in self._items:
+                if item[3] is tls:
+                    ready.append((item[0], event))
+        if ready:
+            return True
+        for item in self._items:
+            obj, mask, real, tls, had, _ = item
+            if tls is None or not mask:
+                continue
+            want = obj.want() if _link.wifi_up else 0
+            if want != had:
+                if want:
+                    self._real.register(real, want)
+                else:
+                    self._real.unregister(real)
+                item[4] = want
+        return False
 
     def _wait_real(self, ms, ready):
         if self._turn != _link.wifi_turn:
             self._rebuild()
         if _link.virtual and not self._count:
             return ready
+        return self._wait_sockets(ms, ready)
+
+    def _wait_sockets(self, ms, ready):
+        if self._tls is not None and self._secure(ready):
+            ms = 0
         link = _link.port()
         for got, event in self._real.poll(ms):
             if got is link:
                 _link.receive()
                 continue
-            for obj, _, real in self._items:
-                if real is got:
+            for obj, _, real, tls, _, _ in self._items:
+                if real is got and tls is None:
                     ready.append((obj, event))
         return ready
 
@@ -112,15 +186,14 @@ class poll:
     def _wait_virtual(self, end, ready):
         if self._turn != _link.wifi_turn:
             self._rebuild()
-        until = _link.NEVER if end is None else end
+        if end is None:
+            end = _link.NEVER
         if self._count:
             # Real peers need real time: a slice of virtual time costs its share of it.
-            slice_end = _link.now_us() + SLICE_US
-            if slice_end < until:
-                until = slice_end
-            if self._wait_real(max(1, SLICE_US // 1000 // _link.hello["speed"]), ready):
+            end = min(end, _link.now_us() + SLICE_US)
+            if self._wait_sockets(max(1, SLICE_US // 1000 // _link.hello["speed"]), ready):
                 return True
-        _link.exchange(until)
+        _link.exchange(end)
         return False
 
     def ipoll(self, timeout=-1, flags=0):

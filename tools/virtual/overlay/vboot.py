@@ -27,6 +27,7 @@ def _modules():
     import os
     import select
     import socket
+    import ssl
 
     import asyncio
     import asyncio.stream

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NoReturn
 
 import msgspec
-from boxbin.core.settings import CHOICES, TABLE, Settings, SettingsError
+from boxbin.core.settings import CHOICES, Settings, SettingsError, row
 
 SUFFIX = ".trace.jsonl"
 VERSION = 1
@@ -225,7 +225,7 @@ def _whole(value: object) -> int | None:
 
 def _header(line: bytes, name: str, number: int) -> Header:
     found = _object(line, name, number, _HEADER_EXAMPLE)
-    _, least, most = TABLE["counts_per_kg"]
+    _, least, most = row("counts_per_kg")
     # Key, what is good (of a number, or None when it is none), and how that is said.
     checks: tuple[tuple[str, Callable[[float | None], bool], str], ...] = (
         ("trace", lambda n: n == VERSION, f"{VERSION}, in a first line like {_HEADER_EXAMPLE}"),
@@ -274,5 +274,5 @@ def _settings(found: Any, name: str, number: int) -> tuple[dict[str, int | str],
     if not isinstance(key_code, str) or not key_code:
         why = f"settings.key_code is {_shown(key_code)}, expected a text like {KEY_CODE}"
         raise TraceError(name, number, why)
-    known = {key: value for key, value in settings.items() if key in TABLE or key in CHOICES}
+    known = {key: value for key, value in settings.items() if row(key) or key in CHOICES}
     return known, key_code

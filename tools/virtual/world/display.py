@@ -58,12 +58,21 @@ class Ssd1306:
             at += 1
             is_data = bool(control & 0x40)
             end = at + 1 if control & 0x80 else len(data)
+            if is_data and end - at == len(self.ram) and self._whole():
+                self.ram[:] = data[at:end]  # a whole picture ends where it began
+                at = end
+                continue
             for byte in data[at:end]:
                 if is_data:
                     self._data(byte)
                 else:
                     self._command_byte(byte)
             at = end
+
+    def _whole(self) -> bool:
+        """True when a picture written now fills the RAM from its first to its last byte."""
+        window = self.columns == (0, WIDTH - 1) and self.pages == (0, PAGES - 1)
+        return window and self.mode == HORIZONTAL and self.column == self.page == 0
 
     def visible(self) -> bool:
         """True when the panel shows its RAM."""

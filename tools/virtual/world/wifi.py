@@ -47,6 +47,10 @@ class AccessPoint:
         elif self.status == GOT_IP:
             self._later(LOST_US, lambda: self._say(BEACON_TIMEOUT))
 
+    def carries(self) -> bool:
+        """True while packets go through."""
+        return self.on and self.status == GOT_IP
+
     def board_off(self) -> None:
         """The board lost its power or was reset: its radio forgets everything."""
         self._wanted = None

@@ -19,6 +19,8 @@ from tools.virtual.world.flap import Flap
 from tools.virtual.world.gm65 import HOLD_US, Gm65
 from tools.virtual.world.hands import Hands, Refused
 from tools.virtual.world.kernel import Kernel, Pending
+from tools.virtual.world.level import Level
+from tools.virtual.world.net import Network
 from tools.virtual.world.scale import Scale, ScaleModel
 from tools.virtual.world.wifi import AccessPoint
 
@@ -27,6 +29,7 @@ __all__ = ["Refused", "World"]
 LOG_EVENTS = 20_000
 NOTES = 200
 PRESS_MS = 150
+TYPED_BYTES = 4096
 BOUNCE_US = (0, 900, 1700)  # a real button touches several times
 
 
@@ -43,6 +46,7 @@ class Board:
     heap_used: int = 0
     wdt_ms: int = 0
     rtc_us: int | None = None  # RTC time minus the world's clock
+    rtc_memory: bytes = b""
     resetting: bool = False
     cut: bool = False
 
@@ -71,7 +75,9 @@ class World:
         self.scanner = Gm65(self.kernel, self._scanner_bytes, self._scanner_text)
         self.flap = Flap(self.kernel, board.FLAP_SHUT_US, board.FLAP_OPEN_US, self._reed)
         self.access_point = AccessPoint(self.kernel, ssid, wifi_key, self._wifi)
+        self.net = Network(self.kernel, self._emit, self.access_point.carries)
         self.hands = Hands(self.scale, self.flap, self.say)
+        self.level = Level(seed, lambda: len(self.hands.cartons), self._echo)
         self.button_level = 1
         self._on_wdt = on_wdt
         self._wdt: Pending | None = None
@@ -86,9 +92,16 @@ class World:
             Record.RESET: lambda _: setattr(self.board, "resetting", True),
             Record.WIFI: self.access_point.request,
             Record.RTC: self._on_rtc,
+            Record.RTC_MEMORY: lambda body: setattr(self.board, "rtc_memory", bytes(body)),
             Record.STATS: self._on_stats,
             Record.NOTE: lambda body: self.note(body.decode(errors="replace")),
             Record.CUT: self._on_cut,
+            Record.NET_OPEN: self.net.opened,
+            Record.NET_SEND: self.net.sent,
+            Record.NET_READ: self.net.read,
+            Record.NET_CLOSE: self.net.closed,
+            Record.NET_DATAGRAM: self.net.datagram,
+            Record.NET_NAME: self.net.look_up,
         }
 
     # -- power -----------------------------------------------------------------------------------
@@ -107,6 +120,7 @@ class World:
         self.disarm()
         self.board.resetting = self.board.cut = False
         self.access_point.board_off()
+        self.net.board_off()
         self.outbox.clear()
         self.scale.power(on=True)
         for pin, (hz, _) in list(self.board.pwm.items()):
@@ -121,6 +135,7 @@ class World:
         self.display.power_on()
         self.scale.power(on=False)
         self.access_point.board_off()
+        self.net.board_off()
         self.board.pixels = []
         for pin in list(self.board.pwm):
             self._pwm(pin, 0, 0)
@@ -140,7 +155,11 @@ class World:
 
     def levels(self) -> dict[int, int]:
         """Levels of the input pins now."""
-        return {board.FLAP_REED: self.flap.reed(), board.BUTTON: self.button_level}
+        return {
+            board.FLAP_REED: self.flap.reed(),
+            board.BUTTON: self.button_level,
+            board.LEVEL_ECHO: 0,
+        }
 
     def buzzer_hz(self) -> int:
         """The tone's frequency, 0 when silent."""
@@ -161,6 +180,8 @@ class World:
     def apply(self, kind: int, body: bytes) -> None:
         """Take in one record of the board."""
         if kind == Record.PIN:
+            if body[0] == board.LEVEL_TRIGGER:
+                self.level.trigger(body[1])
             self.say(f"pin {body[0]} {body[1]}")
             return
         if kind not in (Record.STATS, Record.NOTE, Record.FEED):
@@ -246,6 +267,9 @@ class World:
         self._tell("flap", "open" if level else "shut")
         self._emit(Event.LEVEL, bytes([board.FLAP_REED, level]))
 
+    def _echo(self, wait_us: int, us: int) -> None:
+        self._emit(Event.ECHO, struct.pack("<BII", board.LEVEL_ECHO, wait_us, us))
+
     def _wifi(self, status: int, rssi: int) -> None:
         self.say(f"wifi {status}")
         self._emit(Event.WIFI, struct.pack("<hb", status, rssi))
@@ -264,6 +288,12 @@ class World:
         self._tell("button", value=True)
         self._bounce(0, 0)
         self._bounce(hold_ms * 1000, 1)
+
+    def type(self, data: bytes) -> None:
+        """Bytes for the board's serial input."""
+        self.say(f"type {len(data)} {zlib.crc32(data):08x}")
+        for at in range(0, len(data), TYPED_BYTES):
+            self._emit(Event.TYPED, data[at : at + TYPED_BYTES])
 
     def _bounce(self, delay_us: int, level: int) -> None:
         for index, extra_us in enumerate(BOUNCE_US):
