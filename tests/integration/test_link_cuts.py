@@ -99,21 +99,20 @@ def alone(
     folder: Path,
     plan: Callable[[int], Fault],
     watch: Callable[[Passage, Packet], None] = lambda _passage, _packet: None,
-    manner: str = "",
+    main: bytes = MAIN.read_bytes(),
 ) -> Iterator[Alone]:
     for name in ("gateway", "broker"):
         (folder / name).mkdir()
     fleet = Fleet(folder / "gateway", 1)
     made = fleet.next_bin()
     certificates = make_certificates(folder)
-    files = {"/main.py": MAIN.read_bytes(), "/alone": manner.encode()}
     with (
         running_peer("mosquitto", folder / "broker", fleet.users, certificates) as broker,
         running_gateway(fleet.settings(broker)) as gateway,
         chaos(broker.port, plan=plan, watch=watch) as proxy,
     ):
         identity = Identity(made.bin, made.key, made.label_key, "127.0.0.1", proxy.port)
-        with VirtualBin(identity, folder / "bin", files=files) as bin_:
+        with VirtualBin(identity, folder / "bin", files={"/main.py": main}) as bin_:
             yield Alone(bin_, gateway, proxy)
 
 
@@ -148,13 +147,7 @@ class Sweep:
             threading.Timer(0.01, self.proxy.end, (passage,)).start()
 
 
-# FAULT of mqttclient.py: `_send` looks at `self._writer` before it waits for the lock; when the
-# sender that holds the lock fails and closes, the next one calls `None.write`. AttributeError is
-# no OSError, so it ends Link.run. (Look again with the lock in hand: then this passes.)
-_CRASH = pytest.mark.xfail(reason="a sender that waited for the lock finds no writer", strict=True)
-
-
-@pytest.mark.parametrize(("way", "least"), [pytest.param(UP, 500, marks=_CRASH), (DOWN, 80)])
+@pytest.mark.parametrize(("way", "least"), [(UP, 500), (DOWN, 80)])
 def test_cut_at_every_byte(tmp_path: Path, way: str, least: int) -> None:
     """Closed and reset in turn. The way up ends later than its own packets do, for what was on its
     way is sent again first."""
@@ -197,18 +190,24 @@ def test_closed_before_a_puback_it_is_sent_again_as_a_duplicate(
     """The first PUBACK is that of `online`, the second that of the journal."""
     fault = Fault(DOWN, before=PUBACK, count=puback)
     with alone(tmp_path, lambda n: fault if n == 1 else NONE) as a:
+
+        def again() -> list[Packet]:
+            return [
+                p for after in a.proxy.passages[2:3] for p in after.seen(UP, PUBLISH, "journal")
+            ]
+
         wait_for("a line", lambda: a.written() == 1, LIMIT_S)
         wait_for("its receipt", lambda: a.proxy.passages[0].seen(UP, PUBACK), LIMIT_S)
         a.proxy.reset()
-        wait_for("a third connection", lambda: len(a.proxy.passages) >= 3, LIMIT_S)
-        a.check_all_there()
+        wait_for("what is sent again", again, LIMIT_S)
         cut, after = a.proxy.passages[1:3]
         assert cut.failed.is_set()
         sent = cut.seen(UP, PUBLISH, "journal")
         if sent and after.seen(DOWN, CONNACK)[0].data[2]:
-            again = after.seen(UP, PUBLISH, "journal")[0]
-            assert (again.dup, again.packet_id) == (True, sent[-1].packet_id)
-            assert again.payload == sent[-1].payload
+            first = again()[0]
+            assert (first.dup, first.packet_id) == (True, sent[-1].packet_id)
+            assert first.payload == sent[-1].payload
+        a.check_all_there()
 
 
 @pytest.mark.parametrize("pieces", [BYTES, JOINED])
@@ -232,11 +231,61 @@ def test_a_network_that_is_cut_without_a_word(tmp_path: Path) -> None:
         a.check_all_there()
 
 
+CLOSED = b"""
+import asyncio, sys
+sys.path.insert(0, "/app/a")
+from boxbin.clock import Clock
+from boxbin.core import wire
+from boxbin.identity import Identity
+from boxbin.mqttclient import Client
+from boxbin.wifi import Wifi
+
+async def ended(what, work):
+    try:
+        while True:
+            await work()
+    except Exception as error:
+        print(what, "ended:", type(error).__name__)
+
+async def main():
+    i = Identity()
+    await Wifi(i.wifi_ssid, i.wifi_key).join()
+    topic = wire.topic(i.bin_id, "online")
+    client = Client(Clock().uptime_ms)
+    await client.connect(i.broker_host, i.broker_port, i.bin_id, wire.mqtt_password(i.key),
+                         topic, True, None, None)
+    asyncio.create_task(ended("receive", client.receive))
+    await asyncio.sleep_ms(100)
+    async with client._lock:
+        asyncio.create_task(ended("send", lambda: client.publish(topic, b"1", 1)))
+        await asyncio.sleep_ms(100)
+        await client.close()
+    await asyncio.sleep_ms(1000)
+    print("looked")
+
+asyncio.run(main())
+"""
+
+
+def closed_under_its_users(folder: Path) -> list[str]:
+    """What a client that waits in `receive`, and a sender that waits for its turn, say when the
+    connection is closed; within a second of the bin's own patience."""
+    with alone(folder, lambda _: NONE, main=CLOSED) as a:
+        a.bin.wait_for_console("looked", LIMIT_S)
+        return a.bin.console_tail()
+
+
 # FAULT of mqttclient.py: `close` closes the socket under `receive`, which is not woken by that and
 # waits for the rest of PING_MS (20 s) before it finds out. `_close_on_error` says otherwise.
 @pytest.mark.xfail(reason="receive does not end when a sender closes the connection", strict=True)
-def test_a_sender_that_finds_the_link_broken_ends_it_at_once(tmp_path: Path) -> None:
-    """With the bin's own patience: sixty cuts must not take as many pings (of 20 s)."""
-    with alone(tmp_path, lambda n: Fault(UP, at_byte=190 + n), manner="patient") as a:
-        wait_for("sixty cuts", lambda: len(a.proxy.passages) >= 60, LIMIT_S / 4)
-        a.check_all_there()
+def test_receive_ends_when_a_sender_closes_the_connection(tmp_path: Path) -> None:
+    assert "receive ended: LinkDown" in closed_under_its_users(tmp_path)
+
+
+# FAULT of mqttclient.py: `_send` looks at `self._writer` before it waits for the lock; when the
+# sender that holds the lock fails and closes, the next one calls `None.write`. AttributeError is
+# no OSError, so it ends Link.run and with it app.run: the bin restarts, in the middle of a visit.
+# test_cut_at_every_byte[up] fails by it now and then. (Look again with the lock in hand.)
+@pytest.mark.xfail(reason="a sender that waited for the lock finds no writer", strict=True)
+def test_a_sender_that_waits_learns_that_the_connection_is_closed(tmp_path: Path) -> None:
+    assert "send ended: LinkDown" in closed_under_its_users(tmp_path)
