@@ -19,7 +19,7 @@ from boxbin.log import log
 ROOT = "/journal"
 VISIT_BYTES = journal.SEGMENT_BYTES  # twenty deposits and their refusals take about half of it
 RESERVE_BYTES = 49_152  # of the file system: a visit, and a segment while it is mended
-BATCH_BYTES_MAX = 4_096  # half of what the wire allows: it is copied twice on its way out
+BATCH_BYTES_MAX = 2_048  # half of what the wire allows: it is copied twice on its way out
 READ_BYTES = wire.LINE_BYTES_MAX + 1  # of a damaged segment's endless line at a time
 GAP_LINES_MAX = 16_384  # between sound lines: more than a full journal has of the shortest
 LOST_LINES_MAX = 1_024  # at the end, where only NVS tells: some ten segments, 5 s of an ESP32

@@ -43,7 +43,7 @@ class Link:
         self._password = wire.mqtt_password(identity.key)
         self._tls = None
         self._packet_id = 0
-        self._in_flight = None  # (packet id, payload) of a journal PUBLISH without PUBACK
+        self._in_flight = (0, 0)  # packet id and last n of a journal PUBLISH without PUBACK
         self._clean = False  # ask the broker for a new session
         self._new_line = asyncio.Event()
         self._receipt = asyncio.Event()
@@ -135,7 +135,6 @@ class Link:
             await client.publish(self._topic("online"), b"1", self._next_id(), retain=True)
             topics = [(self._topic(leaf), 1) for leaf in ("receipt", "command", "settings")]
             await client.subscribe(self._next_id(), topics + [(self._topic("outcome"), 0)])
-            await self._again(client)
             self._orders.connected()
             works = [self._send_health, self._send_answers]
             if self._flash:
@@ -149,14 +148,6 @@ class Link:
             for task in tasks:
                 task.cancel()
             await client.close()
-
-    async def _again(self, client):
-        """What MQTT asks for when the session lives on: the same packet id, marked as duplicate."""
-        if self._in_flight and client.session_present:
-            packet_id, payload = self._in_flight
-            await client.publish(self._topic("journal"), payload, packet_id, dup=True)
-        else:
-            self._in_flight = None
 
     # -- up -------------------------------------------------------------------------------------
 
@@ -172,9 +163,13 @@ class Link:
                 await asyncio.sleep_ms(100)  # a damaged segment was mended: look again
                 continue
             self._receipt.clear()
-            self._in_flight = (self._next_id(), payload)
-            await client.publish(self._topic("journal"), payload, self._in_flight[0])
-            payload = None  # up to 4 KB that need not lie there for as long as the receipt takes
+            # MQTT wants a message that was not acknowledged again under its number when the session
+            # lives on; without a receipt the batch is the same.
+            again = tries == 0 and client.session_present and self._in_flight[1] == last
+            packet_id = self._in_flight[0] if again else self._next_id()
+            self._in_flight = (packet_id, last)
+            await client.publish(self._topic("journal"), payload, packet_id, dup=again)
+            payload = None  # a good piece of the heap, for as long as the receipt takes
             try:
                 while flash.index.receipted < last:
                     await asyncio.wait_for_ms(self._receipt.wait(), self._patience_ms(tries))
@@ -213,8 +208,8 @@ class Link:
 
     def _take(self, packet):
         if packet[0] == mqtt.PUBACK:
-            if self._in_flight and self._in_flight[0] == packet[1]:
-                self._in_flight = None
+            if self._in_flight[0] == packet[1]:
+                self._in_flight = (0, 0)
             self._orders.acknowledged(packet[1])
         elif packet[0] == mqtt.SUBACK:
             if max(packet[2]) > 1:

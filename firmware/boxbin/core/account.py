@@ -14,6 +14,7 @@ _SAME_PERCENT = 6
 LINES_MAX = 32
 _GONE_PERCENT = 40  # less may be a carton that leans on something now
 _PAIRS_OF = 8  # the newest lines of which two may have left together
+_LATE_MS = 30_000  # at the latest so long after it left, mass is looked at
 GONE_MS = 180_000  # so long a container can be held up, or a carton be on its way back
 
 
@@ -47,6 +48,7 @@ class Account:
 
     def begin(self, now_ms, handle):
         """A visit begins: others' lines can be taken back for a short time, one's own as before."""
+        self.forget_until(now_ms - _LATE_MS)  # a bin that is never idle must not keep them all
         until_ms = now_ms + self._settings.handover_ms
         for line in self.lines:
             if line.handle == handle:

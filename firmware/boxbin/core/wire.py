@@ -28,13 +28,17 @@ class WireError(ValueError):
     """A signed text that is not what it says; the first argument is a short reason code."""
 
 
-def hmac_sha256(key, message):
-    """HMAC-SHA256 (RFC 2104) of bytes; MicroPython has hashlib but no hmac module."""
+def hmac_sha256(key, message, more=b""):
+    """HMAC-SHA256 (RFC 2104) of `message` and `more`, which are not joined in the heap.
+
+    MicroPython has hashlib but no hmac module.
+    """
     if len(key) > _BLOCK_BYTES:
         key = hashlib.sha256(key).digest()
     key = key + bytes(_BLOCK_BYTES - len(key))
     inner = hashlib.sha256(bytes(b ^ 0x36 for b in key))
     inner.update(message)
+    inner.update(more)
     outer = hashlib.sha256(bytes(b ^ 0x5C for b in key))
     outer.update(inner.digest())
     return outer.digest()
@@ -59,7 +63,7 @@ def same(a, b):
 def mac(key, bin_id, leaf, body):
     """The 22 characters that sign `body` (bytes) for one leaf of one bin."""
     head = PREFIX + bin_id.encode() + b"/" + leaf.encode() + b"\n"
-    return base64url(hmac_sha256(key, head + body)[:16])
+    return base64url(hmac_sha256(key, head, body)[:16])
 
 
 def sign(key, bin_id, leaf, body):
@@ -76,8 +80,8 @@ def verify(key, bin_id, leaf, text):
         text = text[:-1]
     if len(text) < _MAC_CHARS + 3 or text[_MAC_CHARS : _MAC_CHARS + 1] != b" ":
         raise WireError("shape")
-    body = bytes(text[_MAC_CHARS + 1 :])
-    if not same(bytes(text[:_MAC_CHARS]), mac(key, bin_id, leaf, body)):
+    body = text[_MAC_CHARS + 1 :]
+    if not same(text[:_MAC_CHARS], mac(key, bin_id, leaf, body)):
         raise WireError("mac")
     return body
 
