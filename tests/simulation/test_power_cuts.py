@@ -28,6 +28,10 @@ class Clock:
 f = flash.Flash(Identity, Clock(), open_witness())
 """
 FULL = """
+import os
+stat = os.statvfs('/')
+# Mending takes one more segment, segments put aside four: both must find room beside a full journal.
+assert stat[1] * stat[3] > 6 * 16 * 1024, 'the firmware leaves too little room: see SEGMENTS_MAX'
 print(f.index.last, f.index.backlog, f.repaired, f.index.nearly_full, f.has_room())
 try:
     while True:
