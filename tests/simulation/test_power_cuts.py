@@ -54,6 +54,7 @@ print(n, faults, f.repaired, f.has_room(), f.append('deposit', ()) == n + 1)
 """
 
 
+@pytest.mark.timeout(600)  # some 15 s of a free core, and more beside others
 @pytest.mark.parametrize("life", lab.SHORT, ids=lambda life: life.name)
 def test_a_bin_starts_whole_after_a_cut_at_every_flash_operation(
     life: lab.Life, tmp_path: Path
