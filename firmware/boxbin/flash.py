@@ -205,7 +205,7 @@ class Flash:
                 return n, payload
         # The next line is damaged.
         try:
-            self._mend(number, before + 1 - skip)
+            self._mend(number, before + 1 - skip, number == self.index.segment(-1)[0])
         except journal.JournalError as error:
             log("journal", error)
             self._put_aside(number)
@@ -239,13 +239,14 @@ class Flash:
         numbers = self._numbers()
         index = None
         for place, number in enumerate(numbers):
+            newest = place == len(numbers) - 1
             expected = index.last + 1 if index else None
             try:
-                found = None if place == len(numbers) - 1 else self._ends(number)
+                found = None if newest else self._ends(number)
                 if found and not index:
                     expected = self._begin(number, found[0], found[1], 0)
                 if found is None or found[1] != expected:
-                    found = self._mend(number, expected)
+                    found = self._mend(number, expected, newest)
                 if found is None:
                     os.remove(self._path(number))  # nothing in it: cut off while being made
                     continue
@@ -297,25 +298,25 @@ class Flash:
             return None
         return (epoch, first, last, size) if same_epoch == epoch else None
 
-    def _mend(self, number, expected):
+    def _mend(self, number, expected, newest):
         """Check each line of a segment; write it anew only when something in it is unsound.
 
         `expected` is the n of its first line, None when that is unknown. Returns (epoch, first n,
         last n, bytes), or None when there is no line in it. Raises JournalError when what is there
         is not ours, and OSError when there is no room to mend it (SEGMENTS_MAX leaves some).
         """
-        found = self._walk(number, expected, None)
+        found = self._walk(number, expected, None, newest)
         if found is None or not found[4]:
             return found and found[:4]
         temporary = self._root + "/mend.tmp"
         self._has_bytes = None
         with open(temporary, "wb") as out:
-            found = self._walk(number, found[1], out)
+            found = self._walk(number, found[1], out, newest)
         os.rename(temporary, self._path(number))
         self.repaired += found[4]
         return found[:4]
 
-    def _walk(self, number, expected, out):
+    def _walk(self, number, expected, out, newest):
         """Go through a segment, copying it to `out` (or nowhere) with its damage mended.
 
         Returns (epoch, first n, last n, bytes, unsound places) or None.
@@ -352,8 +353,10 @@ class Flash:
             if bad:
                 raise journal.JournalError("segment %d: no line of it is ours" % number)
             return None
-        size += self._fill(out, n + 1, n + 1 + bad, epoch)  # whole lines whose bits are wrong
-        return epoch, first, n + bad, size, unsound + bad
+        # Elsewhere the next segment tells how many: a turned bit may have made two lines of one.
+        tail = bad if newest else 0
+        size += self._fill(out, n + 1, n + 1 + tail, epoch)
+        return epoch, first, n + tail, size, unsound + bad
 
     def _fill(self, out, n, end, epoch, detail="line damaged"):
         """Signed `fault` lines for n up to but without `end`; returns their bytes."""

@@ -274,6 +274,24 @@ def test_any_bit_that_turns_costs_its_line_only():
     assert turns > 1400, turns
 
 
+def test_a_bit_that_makes_two_lines_of_one_costs_that_one():
+    """Wherever it does: the first line, one within, the last of a segment, the newest of all."""
+    journal.SEGMENT_BYTES = 450
+    for n in range(1, 13):
+        f = new_bin()
+        for g in range(12):
+            f.append("refused", (("g", g),))
+        whole = sent(f)
+        for segment in segments_of(f):
+            text = text_of(segment.number)
+            if whole[n][1] in text:
+                put(segment.number, text.replace(whole[n][1], whole[n][1].replace(b'"t"', b'"\n"')))
+        f = opened()
+        lines = sent(f)
+        assert [i for i in whole if lines[i] != whole[i]] == [n] and lines[n][0] == "fault", n
+        assert f.index.last - 12 == (n == 12)  # the newest may have been two: one more n is spent
+
+
 def test_several_bits_at_once():
     journal.SEGMENT_BYTES = 450
     for seed in range(60):
@@ -284,11 +302,12 @@ def test_several_bits_at_once():
         if seed % 3 == 0:
             f.receipt(f.index.epoch, 5)
         costs = set()
+        texts = {segment.number: text_of(segment.number) for segment in segments_of(f)}
         for i in range(4):
             segment = segments_of(f)[(seed * 7 + i * 5) % len(segments_of(f))]
-            text = text_of(segment.number)
+            text = texts[segment.number]
             at = (seed * 911 + i * 577) % len(text)
-            put(segment.number, turned(text, at, seed % 8))
+            put(segment.number, turned(text_of(segment.number), at, seed % 8))
             before = text[:at].count(b"\n")
             costs.add(segment.first + before)
             if text[at] == 10:

@@ -34,12 +34,12 @@ def main(
                 typer.echo(f"{life.name}: {error}", err=True)
                 raise typer.Exit(1) from None
             found.append(figures)
-            if not as_json:
-                typer.echo(
-                    f"{life.name}: {figures.lines} lines, {figures.operations} flash operations, "
-                    f"{figures.cuts} cut points, all passed; cuts of starts {figures.second_cuts}, "
-                    f"all passed; {figures.duration_s} s"
-                )
+            typer.echo(
+                f"{life.name}: {figures.lines} lines, {figures.operations} flash operations, "
+                f"{figures.cuts} cut points, all passed; cuts of starts {figures.second_cuts}, "
+                f"all passed; {figures.duration_s} s",
+                err=as_json,
+            )
     total = sum(figures.cuts for figures in found)
     second = sum(figures.second_cuts for figures in found)
     if as_json:

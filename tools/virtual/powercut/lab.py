@@ -69,8 +69,8 @@ class Figures:
 
 LONG = (
     Life("a long life on a board's flash", "long", 400, firmware=True),
-    Life("until 6 segments are full", "full", 2_000, segments_max=6, blocks=64),
-    Life("until the file system is full", "full", 2_000, blocks=20),
+    Life("until 2 segments are full", "full", 2_000, segments_max=2, blocks=64),
+    Life("until the file system is full", "full", 2_000, blocks=12),
 )
 SHORT = (
     Life("a life", "long", 60, 2_040),
