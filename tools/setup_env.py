@@ -3,13 +3,15 @@
     python3 tools/setup_env.py run     the program's environment in .venv
     python3 tools/setup_env.py test    the same, and what tests and checks need
 
-Python packages come from the lock files, by hash. Debian's packages (a broker and a browser, for
-the tests) are installed here where that is allowed; otherwise the exact line to type is printed.
+Python packages come from the lock files, by hash. Debian's packages (brokers and a browser, for
+the tests) are installed here where that is allowed; otherwise the exact line to type is printed. No
+service is started: tests start brokers of their own.
 Run again, it finds its stamp and is done at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import hashlib
 import os
@@ -17,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,10 +29,20 @@ LOCKS = {"run": ROOT / "requirements.lock", "test": ROOT / "tests" / "locks" / "
 TYPINGS_LOCK = ROOT / "tests" / "locks" / "typings.lock"
 PYTHON_MIN = (3, 11)
 INSTALL_LIMIT_S = 1200
+# Debian's own way to say that packages start no services while they are installed.
+POLICY = Path("/usr/sbin/policy-rc.d")
+POLICY_DENY = "#!/bin/sh\n# Boxback's set-up is installing brokers for its tests.\nexit 101\n"
+SERVICES = {
+    "mosquitto": "mosquitto",
+    "nats-server": "nats-server",
+    "rabbitmq-server": "rabbitmq-server epmd.socket epmd",
+}
 
 # What must be there -> Debian's package that brings it. The font is for Chinese in screenshots.
 DEBIAN = {
     "mosquitto": "mosquitto",
+    "nats-server": "nats-server",
+    "rabbitmq-server": "rabbitmq-server",
     "chromium": "chromium",
     "/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc": "fonts-wqy-zenhei",
 }
@@ -142,6 +155,33 @@ def find_command(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 
+@contextlib.contextmanager
+def no_services(packages: list[str]) -> Iterator[None]:
+    """These packages start no service, now or with the machine: it would hold the port that
+    `boxback run` wants. A policy that is there stays.
+    """
+    theirs = POLICY.exists()
+    if not theirs:
+        POLICY.write_text(POLICY_DENY)
+        POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if not theirs:
+            POLICY.unlink(missing_ok=True)
+        for name in services_of(packages):
+            subprocess.run(
+                ["systemctl", "disable", name], capture_output=True, timeout=60, check=False
+            )
+
+
+def services_of(packages: list[str]) -> list[str]:
+    """Services that come with these packages, where there is something that starts services."""
+    if not find_command("systemctl"):
+        return []
+    return " ".join(SERVICES[name] for name in packages if name in SERVICES).split()
+
+
 def install_debian() -> None:
     """Install what the tests need of Debian, or print the line that does."""
     packages = missing_debian()
@@ -151,8 +191,16 @@ def install_debian() -> None:
     if not shutil.which("apt-get"):
         give_up(f"missing: {' '.join(packages)} (names as in Debian)", "install them your way")
     if os.geteuid() != 0:
-        give_up(f"missing: {' '.join(packages)}", f"sudo {line}")
+        services = " ".join(services_of(packages))
+        off = f" && sudo systemctl disable --now {services}" if services else ""
+        give_up(f"missing: {' '.join(packages)}", f"sudo {line}{off}")
     say(f"Debian packages for the tests: {' '.join(packages)} …")
+    with no_services(packages):
+        apt_get(line)
+
+
+def apt_get(line: str) -> None:
+    """Look for news and install; gives up with apt-get's own last words."""
     env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     for command in ("apt-get update", line):
         done = subprocess.run(

@@ -6,6 +6,7 @@ that is done twice, and its answer then says `before`.
 """
 
 import asyncio
+import gc
 
 import machine
 
@@ -180,6 +181,10 @@ class Orders:
                 data = self._report()
             elif not self._act(name, seconds):
                 why = "busy"
-        text = self._text(number, "refused" if why else "done", why, data)
+        try:
+            text = self._text(number, "refused" if why else "done", why, data)
+        except MemoryError:
+            gc.collect()
+            text = self._text(number, "refused", "memory")
         self._last = (number, text)
         self._put(text)

@@ -21,9 +21,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import paho.mqtt.client as mqtt
 import trustme
+from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.support.gateway import Broker, free_port, port_listens, wait_for
+from gateway import secretfile
+from gateway.config import Settings
+from gateway.fleet.register import Provisioning
+from tests.support.gateway import (
+    Broker,
+    free_port,
+    issue_bin,
+    password_of,
+    port_listens,
+    settings_for,
+    wait_for,
+)
 
 START_S: Final = 60.0
 """RabbitMQ wants 7 s of a quiet machine."""
@@ -61,23 +74,28 @@ def make_certificates(folder: Path) -> Certificates:
     ca = trustme.CA()
     broker = ca.issue_cert("127.0.0.1", "localhost", BROKER_NAME)
     client = ca.issue_cert("bin.boxback.example")
-    paths = [folder / f"{name}.pem" for name in ("ca", "broker", "broker-key", "bin", "bin-key")]
-    ca.cert_pem.write_to_path(paths[0])
-    broker.cert_chain_pems[0].write_to_path(paths[1])
-    broker.private_key_pem.write_to_path(paths[2])
-    client.cert_chain_pems[0].write_to_path(paths[3])
-    client.private_key_pem.write_to_path(paths[4])
-    pems = (
-        ca.cert_pem,
-        client.cert_chain_pems[0],
-        client.private_key_pem,
-        trustme.CA().cert_pem,
+    stranger = trustme.CA()
+
+    def put(name: str, pem: trustme.Blob) -> Path:
+        path = folder / f"{name}.pem"
+        pem.write_to_path(path)
+        return path
+
+    return Certificates(
+        ca=put("ca", ca.cert_pem),
+        broker=put("broker", broker.cert_chain_pems[0]),
+        broker_key=put("broker-key", broker.private_key_pem),
+        client=put("bin", client.cert_chain_pems[0]),
+        client_key=put("bin-key", client.private_key_pem),
+        ca_der=_der(ca.cert_pem),
+        client_der=_der(client.cert_chain_pems[0]),
+        client_key_der=_der(client.private_key_pem),
+        stranger_der=_der(stranger.cert_pem),
     )
-    return Certificates(*paths, *(_der(pem.bytes()) for pem in pems))
 
 
-def _der(pem: bytes) -> bytes:
-    return base64.b64decode(b"".join(pem.split(b"-----")[2].split()))
+def _der(pem: trustme.Blob) -> bytes:
+    return base64.b64decode(b"".join(pem.bytes().split(b"-----")[2].split()))
 
 
 class Peer(Broker):
@@ -216,7 +234,9 @@ class NatsPeer(Peer):
                 f'host: "127.0.0.1"\nport: {free_port()}\nserver_name: "boxback-{kind}"\n'
                 f'jetstream {{ store_dir: "{self._folder}/nats-{kind}" }}\n'
                 f"authorization {{ users: {json.dumps(users)} }}\n"
-                f'mqtt {{ host: "127.0.0.1", port: {port}\n{more} }}\n'
+                f'mqtt {{ host: "127.0.0.1", port: {port}\n'
+                # Half a minute is its own: so long a message waits whose delivery was not confirmed.
+                f'ack_wait: "2s"\n{more} }}\n'
             )
             self._run(_find("nats-server"), "-c", str(config))
 
@@ -318,3 +338,35 @@ def running_peer(
         yield peer
     finally:
         peer.kill()
+
+
+class Fleet:
+    """Bins issued before a broker starts, for a broker reads its users once; each is used once."""
+
+    def __init__(self, folder: Path, bins: int) -> None:
+        settings = settings_for(folder, 1883)
+        self._folder = folder
+        made = [issue_bin(settings) for _ in range(bins)]
+        self._unused = iter(made)
+        self.users = {one.bin: password_of(one.key) for one in made}
+        self.users[settings.gateway.user] = secretfile.read_or_make(settings.broker_password_path)
+
+    def next_bin(self) -> Provisioning:
+        return next(self._unused)
+
+    def settings(self, broker: Peer, points_url: str = "http://127.0.0.1:9") -> Settings:
+        """The gateway's settings on that broker."""
+        return settings_for(self._folder, broker.port, points_url)
+
+    def client(self, broker: Peer, user: str, client_id: str = "") -> mqtt.Client:
+        """A client of that user, connected and running; stop it with `leave`."""
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id or f"{user}-watch")
+        client.username_pw_set(user, self.users[user])
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        return client
+
+
+def leave(client: mqtt.Client) -> None:
+    client.disconnect()
+    client.loop_stop()
