@@ -306,7 +306,8 @@ def _report(figures: dict[str, Any], *, as_json: bool) -> None:
         for name, value in figures.items():
             if isinstance(value, dict):
                 for curve, found in value.items():
-                    word = "GROWS" if found["grows"] else "no growth"
+                    word = "too few samples" if found["error"] is None else "no growth"
+                word = "GROWS" if found["grows"] else word
                     typer.echo(f"  {curve:22} {found['slope']:>12} ± {found['error']}  {word}")
             else:
                 typer.echo(f"{name:22} {value}")
