@@ -3,6 +3,7 @@
 # Runs inside the MicroPython unix port, below the drivers. Everything else of the overlay (pins,
 # UART, sockets, sleep) comes here to send an output or to let time pass. The protocol is drawn in
 # tools/virtual/README.md; tools/virtual/wire.py is the other end and must be changed with this.
+# Longer than most files: each further module costs the heap, and all of it shares one buffer and clock.
 import struct
 import sys
 
