@@ -2,7 +2,7 @@
 
 A name in a module's table costs a bin's heap some 50 bytes, in each module that imports it again,
 and a look-up each time it is used. MicroPython's own `const()` does this within one module only,
-and CPython, which runs core/ too, has none. So the build does it, and every line stays in its place:
+and CPython, which runs core/ too, has none. So the build does it; every line stays in its place:
 `_WAIT_MS = 5 * 1000` becomes `_WAIT_MS = const(5 * 1000)`, which leaves no name
 behind; `rules.IDLE`, and IDLE after `from .rules import IDLE`, become `(2)`.
 
@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
-PARTS = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.Name, ast.expr_context)
-PARTS += (ast.operator, ast.unaryop)
+ATOMS = (ast.Constant, ast.Name, ast.expr_context)
+PARTS = (*ATOMS, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
 
 Edit = tuple[int, int, int, str]  # line, first and last column (in bytes), new text
 
@@ -110,7 +110,7 @@ def _import(
     origin = "." * node.level + (node.module or "")
     text = f"from {origin} import {', '.join(kept)}" if kept else "pass"
     lines = (node.end_lineno or node.lineno) - node.lineno
-    yield (node.lineno, node.col_offset, node.end_col_offset if not lines else -1, text)
+    yield (node.lineno, node.col_offset, -1 if lines else node.end_col_offset or 0, text)
     for line in range(node.lineno + 1, node.lineno + lines + 1):
         yield (line, 0, -1, "")
 
