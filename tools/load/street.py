@@ -252,7 +252,7 @@ def run_soak(
             if stuck > STUCK_STEPS or place.people.tally.missed > MISSED_MAX:
                 place.people.tally.why.append(f"ended: {place.people.text()}")
                 break
-            if total() - last_visits >= every or total() >= visits:
+            if total() - last_visits >= every or total() >= visits or place.stopping:
                 now_s = time.monotonic()
                 sample = meter.sample(total(), now_s - real_s, place.now_s())
                 new = max(1, total() - last_visits)
