@@ -31,11 +31,11 @@ class Font:
 
     def glyph(self, code, buffer):
         """Put 32 bytes into `buffer`; False when the font does not have this code point."""
-        pair = bytes((code & 0xFF, code >> 8))
+        pair = bytes((code & 0xFF, code >> 8 & 0xFF))
         at = self._codes.find(pair)
         while at > 0 and at & 1:  # the halves of two neighbours
             at = self._codes.find(pair, at + 1)
-        if at < 0:
+        if at < 0 or code > 0xFFFF:
             return False
         self._file.seek(6 + len(self._codes) + 16 * at)
         return self._file.readinto(buffer) == len(buffer)
