@@ -21,6 +21,8 @@ SETTLED_SHARE: Final = 0.25
 """The first part of a run is not judged: caches fill, the heap takes its form."""
 SIGMAS: Final = 3.0
 """A slope below so many of its standard errors is none."""
+POINTS_MIN: Final = 12
+"""Fewer samples than that say nothing: files grow and go with each segment of the journal."""
 GROWTH_MIN_SHARE: Final = 0.02
 """And neither is one that changes the value by less than this over the whole run."""
 CURVES: Final = {
@@ -112,7 +114,7 @@ def slope(samples: list[dict[str, float]], name: str) -> tuple[float, float, boo
     """
     rest = samples[int(len(samples) * SETTLED_SHARE) :]
     points = [(s["visits"] / 1000, s[name]) for s in rest if name in s]
-    if len(points) < 4:
+    if len(points) < POINTS_MIN:
         return 0.0, math.inf, False
     n = len(points)
     mean_x = sum(x for x, _ in points) / n

@@ -252,7 +252,7 @@ def run_soak(
             if stuck > STUCK_STEPS or place.people.tally.missed > MISSED_MAX:
                 place.people.tally.why.append(f"ended: {place.people.text()}")
                 break
-            if total() - last_visits >= every or total() >= visits:
+            if total() - last_visits >= every or total() >= visits or place.stopping:
                 now_s = time.monotonic()
                 sample = meter.sample(total(), now_s - real_s, place.now_s())
                 new = max(1, total() - last_visits)
@@ -303,13 +303,13 @@ def _report(figures: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
     else:
+        curves = figures.pop("slopes_per_1000_visits", {})
         for name, value in figures.items():
-            if isinstance(value, dict):
-                for curve, found in value.items():
-                    word = "GROWS" if found["grows"] else "no growth"
-                    typer.echo(f"  {curve:22} {found['slope']:>12} ± {found['error']}  {word}")
-            else:
-                typer.echo(f"{name:22} {value}")
+            typer.echo(f"{name:22} {value}")
+        for name, found in curves.items():
+            word = "too few samples" if found["error"] is None else "no growth"
+            word = "GROWS" if found["grows"] else word
+            typer.echo(f"  {name:22} {found['slope']:>12} ± {found['error']}  {word}")
     if figures["faults"]:
         raise typer.Exit(FAILURE)
 

@@ -20,7 +20,7 @@ _WINDOW = bytes.fromhex("21007f220007")
 
 
 class Font:
-    """Finds a code point by binary search in memory, and reads its glyph from the file."""
+    """Finds a code point in memory, and reads its glyph from the file."""
 
     def __init__(self, path):
         self._file = open(path, "rb")
@@ -31,19 +31,14 @@ class Font:
 
     def glyph(self, code, buffer):
         """Put 32 bytes into `buffer`; False when the font does not have this code point."""
-        codes = self._codes
-        low, high = 0, len(codes) // 2 - 1
-        while low <= high:
-            middle = (low + high) // 2
-            found = codes[2 * middle] | codes[2 * middle + 1] << 8
-            if found == code:
-                self._file.seek(6 + len(codes) + 32 * middle)
-                return self._file.readinto(buffer) == len(buffer)
-            if found < code:
-                low = middle + 1
-            else:
-                high = middle - 1
-        return False
+        pair = bytes((code & 0xFF, code >> 8 & 0xFF))
+        at = self._codes.find(pair)
+        while at > 0 and at & 1:  # the halves of two neighbours
+            at = self._codes.find(pair, at + 1)
+        if at < 0 or code > 0xFFFF:
+            return False
+        self._file.seek(6 + len(self._codes) + 16 * at)
+        return self._file.readinto(buffer) == len(buffer)
 
 
 class Display:

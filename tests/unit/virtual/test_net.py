@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.virtual import said, scripted
 from tools.virtual.identity import SSID, WIFI_KEY
-from tools.virtual.world.net import Connection, Host
+from tools.virtual.world import dns
+from tools.virtual.world.stream import Connection, Host
 
 HEAD = f"""
 import asyncio, network, socket, struct, time
@@ -237,3 +238,13 @@ def test_names_and_datagrams(tmp_path):
     assert lines[3] == f"True 0 1 {[int(p) for p in ip.split('.')]} ('10.77.0.1', 53)"
     assert lines[5].startswith("False 3 0 ")
     assert 1_795_000_000 <= int(lines[6]) < 1_795_000_100
+
+
+def test_what_is_no_question_gets_no_answer():
+    question = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\4echo\4test\0\0\1\0\1"
+    assert dns.name_of(question) == "echo.test"
+    for size in range(len(question)):
+        assert dns.name_of(question[:size]) is None
+        assert dns.answer(question[:size], 1) is None
+    ipv6 = question[:-4] + b"\0\x1c\0\1"
+    assert dns.answer(ipv6, 1)[3] & 15 == 3

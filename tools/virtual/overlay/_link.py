@@ -3,6 +3,7 @@
 # Runs inside the MicroPython unix port, below the drivers. Everything else of the overlay (pins,
 # UART, sockets, sleep) comes here to send an output or to let time pass. The protocol is drawn in
 # tools/virtual/README.md; tools/virtual/wire.py is the other end and must be changed with this.
+# Longer than most files: each further module costs the heap, and all of it shares one buffer and clock.
 import struct
 import sys
 
@@ -234,17 +235,21 @@ def _read_frame():
     h = _head
     if _io.readinto(h) != FIRST_BYTES:
         gone()
-    size = int.from_bytes(h[:4], "little")
+    size = _u24(0)
     if virtual:
-        at = int.from_bytes(h[4:12], "little")
+        at = _u24(4) | _u24(7) << 24  # 48 bits: nine years
         if at > _now:
             _now = at
         _last = _now
     if size == 15 and h[12] == EV_SAMPLE:  # one reading and nothing else: what a bin at rest gets
-        at = int.from_bytes(h[15:18], "little")
+        at = _u24(15)
         sample(at - 0x1000000 if at & 0x800000 else at)
     elif size > 8:
         _read_events(size)
+
+
+def _u24(i):
+    return _head[i] | _head[i + 1] << 8 | _head[i + 2] << 16
 
 
 def _read_events(size):

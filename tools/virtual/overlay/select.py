@@ -83,11 +83,11 @@ class poll:
 
     # Asked some ninety times a second: small functions, see _link.flush.
     def _emulated(self):
-        ready = []
+        ready = None
         soft = self._soft
         i = 0
         while i < len(soft):
-            self._ask(soft[i], ready)
+            ready = self._ask(soft[i], ready)
             i += 1
         return ready
 
@@ -95,7 +95,10 @@ class poll:
         if item[1]:
             got = item[5].ioctl(3, item[1])
             if got:
+                if ready is None:
+                    ready = []
                 ready.append((item[0], got))
+        return ready
 
     def _rebuild(self):
         # Without Wi-Fi nothing of a socket is seen, not even that the other side has gone.
@@ -145,8 +148,8 @@ class poll:
         if self._turn != _link.wifi_turn:
             self._rebuild()
         if _link.virtual and not self._count:
-            return ready
-        return self._wait_sockets(ms, ready)
+            return ready or ()
+        return self._wait_sockets(ms, ready or [])
 
     def _wait_sockets(self, ms, ready):
         if self._tls is not None and self._secure(ready):
@@ -174,16 +177,16 @@ class poll:
                 return self._wait_real(0, ready)
             left = None if end is None else end - _link.now_us()
             if left is not None and left <= 0:
-                return self._wait_real(0, ready)
+                return self._wait_real(0, None)
             if _link.virtual:
-                if self._wait_virtual(end, ready):
-                    return ready
+                ready = self._wait_virtual(end)
             else:
                 _link.flush()  # interrupt handlers may have put something
-                if self._wait_real(-1 if left is None else (left + 999) // 1000, ready):
-                    return ready
+                ready = self._wait_real(-1 if left is None else (left + 999) // 1000, None)
+            if ready:
+                return ready
 
-    def _wait_virtual(self, end, ready):
+    def _wait_virtual(self, end):
         if self._turn != _link.wifi_turn:
             self._rebuild()
         if end is None:
@@ -191,10 +194,11 @@ class poll:
         if self._count:
             # Real peers need real time: a slice of virtual time costs its share of it.
             end = min(end, _link.now_us() + SLICE_US)
-            if self._wait_sockets(max(1, SLICE_US // 1000 // _link.hello["speed"]), ready):
-                return True
+            ready = self._wait_sockets(max(1, SLICE_US // 1000 // _link.hello["speed"]), [])
+            if ready:
+                return ready
         _link.exchange(end)
-        return False
+        return None
 
     def ipoll(self, timeout=-1, flags=0):
         return iter(self.poll(timeout))

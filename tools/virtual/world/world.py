@@ -1,6 +1,7 @@
 """Everything around the board, in one place: parts wired to pins, and what people do to them.
 
-Each part has a file of its own; what hands do at the container is in hands.py.
+Each part has a file of its own; what hands do at the container is in hands.py. Longer than most
+files because each part adds its few lines of wiring.
 """
 
 from __future__ import annotations
