@@ -275,9 +275,6 @@ def closed_under_its_users(folder: Path) -> list[str]:
         return a.bin.console_tail()
 
 
-# FAULT of mqttclient.py: `close` closes the socket under `receive`, which is not woken by that and
-# waits for the rest of PING_MS (20 s) before it finds out. `_close_on_error` says otherwise.
-@pytest.mark.xfail(reason="receive does not end when a sender closes the connection", strict=True)
 def test_receive_ends_when_a_sender_closes_the_connection(tmp_path: Path) -> None:
     assert "receive ended: LinkDown" in closed_under_its_users(tmp_path)
 

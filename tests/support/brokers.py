@@ -358,11 +358,15 @@ class Fleet:
         """The gateway's settings on that broker."""
         return settings_for(self._folder, broker.port, points_url)
 
-    def client(self, broker: Peer, user: str, client_id: str = "") -> mqtt.Client:
+    def client(
+        self, broker: Peer, user: str, client_id: str, tls: Certificates | None = None
+    ) -> mqtt.Client:
         """A client of that user, connected and running; stop it with `leave`."""
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id or f"{user}-watch")
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         client.username_pw_set(user, self.users[user])
-        client.connect("127.0.0.1", broker.port)
+        if tls:
+            client.tls_set_context(tls.context())
+        client.connect("127.0.0.1", broker.tls_port if tls else broker.port)
         client.loop_start()
         return client
 
