@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from gateway import secretfile, wire
+from gateway.config import is_loopback
 from gateway.fleet.keys import Keys
 from gateway.fleet.sender import Sender
 from gateway.intake.link import Link
@@ -81,6 +82,12 @@ class Gateway:
                 batch_wait_ms=self.settings.gateway.batch_wait_ms,
             ),
         )
+        broker = self.settings.broker
+        if broker.tls_ca is None and not is_loopback(broker.host):
+            log.warning(
+                "the broker is reached without TLS: our password can be read on the way",
+                extra=fields(host=broker.host, do="set broker.tls_ca"),
+            )
         self.worker.start()
         self.relay.start()
         self.sender.start()

@@ -80,8 +80,9 @@ class Site:
     def addresses(self) -> dict[str, str]:
         """What listens where."""
         broker = self.settings.broker
+        scheme = "mqtt" if broker.tls_ca is None else "mqtts"
         return {
-            "broker": f"mqtt://{HOST if broker.embedded else broker.host}:{broker.port}",
+            "broker": f"{scheme}://{HOST if broker.embedded else broker.host}:{broker.port}",
             "points": self.settings.relay.url,
         }
 

@@ -24,6 +24,7 @@ from boxbin.drivers.level import Level
 from boxbin.flash import Flash, JournalFull
 from boxbin.identity import Identity, IdentityError
 from boxbin.log import log
+from boxbin.witness import open_witness
 
 LOOK_MS = 20
 _IDLE_MS = 1_000
@@ -44,7 +45,7 @@ class Bin(Base):
         self.level = Level(board.LEVEL_TRIGGER, board.LEVEL_ECHO)
         self.fill = Fill(self.settings)
         self.face.say("starting")
-        self.flash = Flash(identity, self.clock)
+        self.flash = Flash(identity, self.clock, open_witness())
         self.visit = Visit(
             self.settings, identity.label_key, wire.key_code(identity.bin_id, identity.key)
         )

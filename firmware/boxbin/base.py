@@ -29,6 +29,7 @@ class Base:
         self.boots = boots
         self.watchdog = machine.WDT(timeout=health.WATCHDOG_MS)
         self.clock = Clock()
+        self.clock.not_before(identity.made_s)
         self.store = Store()
         self.settings = self.store.settings
         self.face = Face(folder)

@@ -2,8 +2,8 @@
 
 A bin that lost its power does not know the time: its lines say so (`none`). It gets one from NTP,
 or from a technician at the console. Until then the chip's RTC is set to the latest time that is
-surely past (the newest line in flash, or when the bin was provisioned), which is good enough to
-judge whether a certificate has begun, and is never told as the time.
+surely past (kept in NVS each hour, or when the bin was provisioned), which is good enough to judge
+whether a certificate has begun, and is never told as the time.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import time
 
 from machine import RTC
 
+from boxbin import nvs
 from boxbin.log import log
 from boxbin.resolver import resolve
 
@@ -60,8 +61,11 @@ class Clock:
             return "ntp"
         return "rtc"
 
-    def not_before(self, unix_s):
-        """The time is not known, but surely not before this."""
+    def not_before(self, made_s):
+        """The time may not be known, but it is surely not before the bin was made, nor before the
+        last time that it knew.
+        """
+        unix_s = max(made_s, nvs.number("minutes") * 60)
         if self._offset_ms is None and time.time() + _UNIX_2000_S < unix_s < _PLAUSIBLE_END_S:
             _set_rtc(unix_s)
 
@@ -77,6 +81,7 @@ class Clock:
         self._offset_ms = unix_ms - now_ms
         _set_rtc(unix_ms // 1000)
         RTC().memory(_TRUE)
+        nvs.put("minutes", unix_ms // 60_000)
 
     async def ask(self, address, port):
         """Ask an NTP server once. Raises OSError when there is no sensible answer in time."""

@@ -68,7 +68,7 @@ class Link:
                 self._step = "wifi"
                 await self.wifi.join()
                 await self._serve(alive)
-            except OSError as error:
+            except (OSError, MemoryError) as error:  # neither is worth a restart
                 log("link", error)
                 bad = isinstance(error, BadPacket)
                 if isinstance(error, Refused):
@@ -77,6 +77,7 @@ class Link:
                 self.why = self._step
             if self.online:
                 self._lost_ms = self._clock.uptime_ms()
+            gc.collect()
             self._clean = bad  # or the session would bring the same message again
             failures = 0 if self.online and not bad else failures + 1
             self.online = False

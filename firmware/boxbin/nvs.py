@@ -7,7 +7,8 @@ Names in the namespace `boxbin`:
     trial      starts with settings on trial       (each of them)
     refused    newest version of settings refused  (then)
     tell       version whose roll-back must still be told
-    n, epoch   the journal's witness (witness.py)
+    minutes    the time when it was known last, Unix minutes
+    n, first, epoch   the journal's witness (witness.py)
 """
 
 from esp32 import NVS

@@ -6,6 +6,7 @@ that is done twice, and its answer then says `before`.
 """
 
 import asyncio
+import gc
 
 import machine
 
@@ -85,7 +86,7 @@ class Orders:
 
     def receipted(self, n):
         """The gateway has every line up to n: so this start has reached it."""
-        if self._store.on_trial and self.boot_n and n >= self.boot_n:
+        if self._store.trial and self.boot_n and n >= self.boot_n:
             self._store.confirm()
             log("settings", "version", self._store.version, "is in force")
             self._answer_settings(self._store.version, "done", "")
@@ -145,7 +146,7 @@ class Orders:
             if self._waiting and not self._restart:
                 self._next()
             now_ms = self._clock.uptime_ms()
-            if self._store.on_trial and now_ms > self._store.settings.trial_ms:
+            if self._store.trial and now_ms > self._store.settings.trial_ms:
                 self._store.roll_back()
                 self.restart("rollback")
             if self._restart and self._may_restart(now_ms):
@@ -180,6 +181,10 @@ class Orders:
                 data = self._report()
             elif not self._act(name, seconds):
                 why = "busy"
-        text = self._text(number, "refused" if why else "done", why, data)
+        try:
+            text = self._text(number, "refused" if why else "done", why, data)
+        except MemoryError:
+            gc.collect()
+            text = self._text(number, "refused", "memory")
         self._last = (number, text)
         self._put(text)

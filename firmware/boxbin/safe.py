@@ -24,7 +24,6 @@ class Safe(Base):
 
     def __init__(self, identity, boots, folder):
         super().__init__(identity, boots, folder)
-        self.clock.not_before(identity.made_s)
         self._found_ms = 0  # until when it shows who it is
         self.face.say("closed_restarts")
         self.flap.move(False)

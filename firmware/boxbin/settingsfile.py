@@ -25,36 +25,34 @@ _VERSION_MAX = 0x7FFFFFFF
 
 
 class Store:
-    """What is in force now: `settings`, their `version` (0: none of the gateway's), `on_trial`;
-    `refused` is the newest version that was not taken, or was rolled back.
+    """`settings` are what is used now. `version` is the gateway's document in force (0: none),
+    `trial` the one on trial, `refused` the newest that was not taken, or was rolled back.
     """
 
     def __init__(self):
         self.refused = nvs.number("refused")
         self.version = 0
-        self.on_trial = False
+        self.trial = 0
         self._local = _local()
-        self.settings = Settings(self._local)
-        if not self._try():
-            document = _read(IN_FORCE) or {"v": 0, "s": {}}
-            found = _settings(self._local, document["s"])
-            if found is not None:
-                self.settings, self.version = found, document["v"]
+        document = _read(IN_FORCE) or {"v": 0, "s": {}}
+        found = _settings(self._local, document["s"])
+        self.settings = found or Settings(self._local)
+        self.version = document["v"] if found else 0
+        self._try()
 
     def _try(self):
         """Use the document on trial, unless it has had its chances."""
         document = _read(ON_TRIAL)
         if document is None:
-            return False
+            return
         starts = nvs.number("trial")
+        self.trial = document["v"]
         found = _settings(self._local, document["s"])
         if found is None or starts >= _TRIAL_STARTS_MAX or document["v"] <= self.refused:
-            self.version = document["v"]
             self.roll_back()
-            return False
+            return
         nvs.put("trial", starts + 1)
-        self.settings, self.version, self.on_trial = found, document["v"], True
-        return True
+        self.settings = found
 
     def take(self, value):
         """Put a document of the gateway on trial: True when the bin must restart for it, False when
@@ -65,7 +63,7 @@ class Store:
             raise SettingsError("v must be an integer, not %r" % (version,))
         if not 0 < version <= _VERSION_MAX or not isinstance(changes, dict):
             raise SettingsError("v must be 1 to %d and s an object" % _VERSION_MAX)
-        if version <= max(self.version, self.refused):
+        if version <= max(self.version, self.trial, self.refused):
             return False
         try:
             both = dict(self._local)
@@ -83,16 +81,14 @@ class Store:
 
     def confirm(self):
         """The gateway was heard with them: they stay."""
-        self.on_trial = False
+        self.version, self.trial = self.trial, 0
         os.rename(ON_TRIAL, IN_FORCE)
         nvs.put("trial", 0)
 
     def roll_back(self):
         """They do not stay: the next start has the ones before."""
-        log("settings", "version", self.version, "rolled back")
-        self.on_trial = False
-        self.refused = self.version
-        self.version = 0
+        log("settings", "version", self.trial, "rolled back")
+        self.refused, self.trial = self.trial, 0
         nvs.put("tell", self.refused)
         nvs.put("refused", self.refused)
         os.remove(ON_TRIAL)

@@ -55,12 +55,15 @@ class Row(NamedTuple):
         return bool(self.told.faults) or not self.state.online or refused
 
 
-def rows(connection: sa.Connection) -> list[Row]:
-    """All bins, in order of station and id."""
+def rows(connection: sa.Connection, bin_id: str | None = None) -> list[Row]:
+    """All bins, in order of station and id; or this one."""
     from gateway.store import fleet, wanted  # noqa: PLC0415
 
-    reached = fleet.reached(connection)
-    newest = wanted.newest_of_all(connection)
+    reached = fleet.reached(connection, bin_id)
+    if bin_id is None:
+        newest = wanted.newest_of_all(connection)
+    else:
+        newest = {row.bin: row for row in wanted.of_bin(connection, bin_id, 1)}
     return [
         Row(
             state,
@@ -69,7 +72,7 @@ def rows(connection: sa.Connection) -> list[Row]:
             backlog_of(state.bin, health, reached),
             newest.get(state.bin),
         )
-        for state in fleet.states(connection)
+        for state in fleet.states(connection, bin_id)
     ]
 
 
@@ -109,7 +112,7 @@ def list_bins(
     elif not found:
         typer.echo(f"No bins at {station}: boxback fleet list shows all {len(every)}.")
     elif not shown:
-        typer.echo(f"None of {len(found)} bins needs a hand.")
+        typer.echo(f"No bin needs a hand ({len(found)} looked at).")
     else:
         Console().print(_table(shown, found))
 

@@ -133,11 +133,20 @@ def _tell_done(found: Command) -> None:
         return
     grid = Table.grid(padding=(0, 2))
     for name, value in data.items():
-        parts = value if isinstance(value, list) else [value]
-        for at, part in enumerate(parts or ["-"]):
-            shown = part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
-            grid.add_row("" if at else cell(str(name)), cell(shown))
+        if isinstance(value, dict):
+            grid.add_row(cell(name))
+            for inner, part in value.items():
+                grid.add_row(cell(f"  {inner}"), cell(_compact(part)))
+        else:
+            grid.add_row(cell(name), cell(_compact(value)))
     Console().print(grid)
+
+
+def _compact(value: object) -> str:
+    """Text as it is, a list of plain values with spaces, all else as JSON."""
+    if isinstance(value, list) and not any(isinstance(part, list | dict) for part in value):
+        return ", ".join(str(part) for part in value) or "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def log(

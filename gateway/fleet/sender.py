@@ -120,12 +120,20 @@ class Sender(threading.Thread):
         for bin_id in gone:  # an empty retained message takes the old one off the broker
             self._link.publish(bin_id, "settings", b"", 1, retain=True)
         self._cleared = self._cleared or ready
-        for letter in letters:
-            self._link.publish(
-                letter.bin, letter.leaf, letter.payload, 1, retain=letter.leaf == "settings"
-            )
-            log.info("sent", extra=fields(bin=letter.bin, order=letter.name))
-        return bool(letters)
+        held = [letter.bin for letter in letters if not self._publish(letter)]
+        if held:  # the way is full: a fleet's worth of settings needs more than one go
+            with self._store.writing() as connection:
+                for bin_id in dict.fromkeys(held):
+                    commands.wake(connection, bin_id, at_ms + 1000 * COMMAND_AGAIN_S)
+                    wanted.wake(connection, bin_id, at_ms + 1000 * COMMAND_AGAIN_S)
+        return bool(letters) and not held
+
+    def _publish(self, letter: Letter) -> bool:
+        retain = letter.leaf == "settings"
+        if not self._link.publish(letter.bin, letter.leaf, letter.payload, 1, retain=retain):
+            return False
+        log.info("sent", extra=fields(bin=letter.bin, order=letter.name))
+        return True
 
 
 def due_letters(connection: sa.Connection, at_ms: int) -> list[Letter]:

@@ -71,7 +71,7 @@ def show(bin_id: BinArgument, config: ConfigOption = None, as_json: JsonOption =
     found: Picture | None = None
     with reading_or_exit(settings) as connection:
         if connection is not None:
-            row = next((row for row in rows(connection) if row.state.bin == bin_id), None)
+            row = next(iter(rows(connection, bin_id)), None)
             if row is not None:
                 found = Picture(
                     row,

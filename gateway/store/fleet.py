@@ -126,15 +126,19 @@ def note_seen(connection: sa.Connection, seen: Sequence[Seen], at_ms: int) -> No
             connection.execute(bins.update().where(bins.c.bin == one.bin).values(values))
 
 
-def states(connection: sa.Connection) -> list[BinState]:
-    """All bins for the list, in order of station and id."""
+def states(connection: sa.Connection, bin_id: str | None = None) -> list[BinState]:
+    """All bins for the list, in order of station and id; or this one."""
     received = (
         sa.select(progress.c.bin, sa.func.sum(progress.c.n).label("lines"))
+        .where(_only(progress, bin_id))
         .group_by(progress.c.bin)
         .subquery()
     )
     queued = (
-        sa.select(outbox.c.bin, sa.func.count().label("waiting")).group_by(outbox.c.bin).subquery()
+        sa.select(outbox.c.bin, sa.func.count().label("waiting"))
+        .where(_only(outbox, bin_id))
+        .group_by(outbox.c.bin)
+        .subquery()
     )
     query = (
         sa.select(
@@ -153,15 +157,20 @@ def states(connection: sa.Connection) -> list[BinState]:
                 queued, queued.c.bin == bins.c.bin
             )
         )
+        .where(_only(bins, bin_id))
         .order_by(bins.c.station, bins.c.bin)
     )
     return [BinState(*row) for row in connection.execute(query)]
 
 
-def reached(connection: sa.Connection) -> dict[tuple[str, str], int]:
-    """By bin and epoch: the n up to which every line is here."""
-    query = sa.select(progress.c.bin, progress.c.epoch, progress.c.n)
+def reached(connection: sa.Connection, bin_id: str | None = None) -> dict[tuple[str, str], int]:
+    """By bin and epoch: the n up to which every line is here. Of all bins, or of this one."""
+    query = sa.select(progress.c.bin, progress.c.epoch, progress.c.n).where(_only(progress, bin_id))
     return {(row.bin, row.epoch): row.n for row in connection.execute(query)}
+
+
+def _only(table: sa.Table, bin_id: str | None) -> sa.ColumnElement[bool]:
+    return sa.true() if bin_id is None else table.c.bin == bin_id
 
 
 def secret(connection: sa.Connection, name: str, fresh: bytes) -> bytes:

@@ -3,7 +3,7 @@ from boxbin.core.settings import CHOICES, Settings, SettingsError, names, row
 
 def test_defaults_lie_within_their_bounds():
     s = Settings()
-    assert len(names()) > 30
+    assert len(list(names())) > 30
     for name in names():
         default, least, most = row(name)
         assert least <= default <= most, name

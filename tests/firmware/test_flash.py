@@ -97,7 +97,7 @@ def mount(disk, fresh=False):
 
 
 def opened():
-    return flash.Flash(Identity(), Clock(), ROOT)
+    return flash.Flash(Identity(), Clock(), None, ROOT)
 
 
 def lines_of(f):
@@ -146,6 +146,42 @@ def test_a_batch_is_the_same_until_the_receipt_comes():
     last, payload = f.batch()
     assert last == 40 and payload.count(b"\n") == 30
     assert wire.read_line(Identity.key, Identity.bin_id, payload.split(b"\n")[0])[1] == 11
+
+
+def fragmented(size):
+    """Fill the heap so that no free piece is much longer than `size`; returns what holds it."""
+    held = [None] * (192 * 1024 // size)
+    gc.collect()
+    n = 0
+    try:
+        while True:
+            held[n] = bytearray(size)
+            n += 1
+    except MemoryError:
+        pass
+    for i in range(0, n, 2):
+        held[i] = None
+    gc.collect()
+    return held
+
+
+def test_a_batch_is_as_long_as_the_longest_piece_of_the_heap_allows():
+    mount(Disk(256), fresh=True)
+    f = opened()
+    for _ in range(60):
+        f.append("deposit", (("label", "x" * 140),))
+    whole = f.batch()
+    assert len(whole[1]) > flash.BATCH_BYTES_MAX - 300
+    held = fragmented(1_400)
+    last, payload = f.batch()
+    assert 2 <= last < whole[0] and whole[1].startswith(payload) and payload.count(b"\n") == last
+    del held, payload
+    held = fragmented(160)  # not even one line: no error, and no damage where there is none
+    found = f.batch()
+    del held
+    gc.collect()
+    assert found[0] <= 1 and f.repaired == 0
+    assert f.batch() == whole
 
 
 def test_power_cut_at_every_flash_operation():
@@ -256,11 +292,11 @@ def test_another_key_begins_a_new_epoch_and_keeps_the_old_lines_aside():
     epoch = f.index.epoch
     other = Identity()
     other.key = bytes(32)
-    f = flash.Flash(other, Clock(), ROOT)
+    f = flash.Flash(other, Clock(), None, ROOT)
     assert f.index.epoch != epoch and f.index.last == 0 and f.repaired == 1
     assert os.listdir(ROOT) == ["00000000.bad"]
     assert f.append("boot", ()) == 1
-    f = flash.Flash(other, Clock(), ROOT)
+    f = flash.Flash(other, Clock(), None, ROOT)
     assert f.index.last == 1
 
 
@@ -279,7 +315,7 @@ def test_a_lost_segment_costs_its_own_lines_only():
     """Whether it is gone or overwritten: its n are bridged with signed faults, all others go on."""
     for how in ("gone", "overwritten"):
         f, names = several_segments()
-        epoch, lost = f.index.epoch, f.index.segments[1]
+        epoch, (_, first, last, _) = f.index.epoch, f.index.segment(1)
         if how == "gone":
             os.remove(ROOT + "/" + names[1])
         else:
@@ -289,7 +325,7 @@ def test_a_lost_segment_costs_its_own_lines_only():
         assert f.index.epoch == epoch and f.index.last == 200
         expected = []
         for n in range(1, 201):
-            expected.append((n, "fault" if lost.first <= n <= lost.last else "deposit"))
+            expected.append((n, "fault" if first <= n <= last else "deposit"))
         assert lines_of(f) == expected
         assert f.append("deposit", ()) == 201
 

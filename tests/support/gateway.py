@@ -342,7 +342,10 @@ class SimBin:
         self.refused_version = 0
         self.refuses: Callable[[str, dict[str, Any]], str] = lambda *_: ""
         """Given leaf and body it says why an order is refused, "" takes it."""
-        self.report: dict[str, Any] = {"fw": "0.2.0", "ledger": [[1, "power", 3600]]}
+        self.report: dict[str, Any] = {
+            "health": {"fw": "0.2.0", "faults": [], "heap": 22144},
+            "boots": {"total": 2, "last": ["power", "reset"]},
+        }
         self._last_done: bytes = b""
         self._heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self._client: mqtt.Client | None = None

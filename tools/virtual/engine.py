@@ -146,6 +146,10 @@ class Engine(threading.Thread):
         body = operation.to_bytes(4, "little") + bytes([torn])
         self.world.outbox.append((wire.Event.CUT, body))
 
+    def child_pid(self) -> int:
+        """The interpreter's process, 0 when the board is off."""
+        return self._child.process.pid if self._child is not None else 0
+
     def grant(self, us: int) -> int:
         """Virtual time: allow `us` more; returns the time when they are used up."""
         self._granted_us = max(self._granted_us, self.world.kernel.now_us) + us

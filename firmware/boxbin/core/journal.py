@@ -7,23 +7,16 @@ the lines still there are sent once more, the gateway knows them and repeats its
 saves a flash write for each receipt.
 """
 
-SEGMENT_BYTES = 16_384
+from array import array
+
+SEGMENT_BYTES = 16_368  # four blocks of LittleFS, which keeps 16 bytes of them for itself
 SEGMENTS_MAX = 96  # 1.5 MiB of the 2 MiB file system of a 4 MB board; the rest is the firmware
 WARN_SEGMENTS = 77  # 80 %
+_WIDTH = 4
 
 
 class JournalError(ValueError):
     """The segments on flash do not make one row of lines."""
-
-
-class Segment:
-    """One file: its number, the first and last n in it, its size in bytes."""
-
-    def __init__(self, number, first, last, size):
-        self.number = number
-        self.first = first
-        self.last = last
-        self.size = size
 
 
 class Journal:
@@ -35,34 +28,49 @@ class Journal:
         self.epoch = epoch
         self.last = 0
         self.receipted = 0
-        self.segments = []
+        self._rows = array("i")  # four numbers a segment: 96 objects would take 10 KB of the heap
+
+    @property
+    def count(self):
+        """How many segments there are."""
+        return len(self._rows) // _WIDTH
+
+    def segment(self, place):
+        """(number, first n, last n, bytes) of one, from old to new; -1 is the newest."""
+        at = place % self.count * _WIDTH
+        return tuple(self._rows[at : at + _WIDTH])
 
     def found(self, number, first, last, size):
         """At start, for each segment from old to new. Raises JournalError on a gap."""
-        if self.segments and (first != self.last + 1 or number <= self.segments[-1].number):
+        rows = self._rows
+        if rows and (first != self.last + 1 or number <= rows[-_WIDTH]):
             raise JournalError("segment %d begins at n=%d after n=%d" % (number, first, self.last))
         if last < first:
             raise JournalError("segment %d is empty" % number)
-        self.segments.append(Segment(number, first, last, size))
-        self.last = last
-        if len(self.segments) == 1:
+        if not rows:
             self.receipted = first - 1  # what is no longer here went for a receipt
+        rows.extend(array("i", (number, first, last, size)))
+        self.last = last
 
     def place(self, size):
         """Number of the segment that the next line of `size` bytes goes to, None when full."""
-        if self.segments and self.segments[-1].size + size <= SEGMENT_BYTES:
-            return self.segments[-1].number
-        if len(self.segments) >= SEGMENTS_MAX:
-            return None
-        return self.segments[-1].number + 1 if self.segments else 0
+        rows = self._rows
+        if not rows:
+            return 0
+        if rows[-1] + size <= SEGMENT_BYTES:
+            return rows[-_WIDTH]
+        return rows[-_WIDTH] + 1 if self.count < SEGMENTS_MAX else None
 
-    def wrote(self, number, size):
-        """The line last + 1 is in flash, in segment `number`. Returns its n."""
-        self.last += 1
-        if not self.segments or self.segments[-1].number != number:
-            self.segments.append(Segment(number, self.last, self.last, 0))
-        self.segments[-1].last = self.last
-        self.segments[-1].size += size
+    def wrote(self, number, size, lines=1):
+        """`lines` more of `size` bytes together are in flash, in segment `number`. Returns the n
+        of the last of them.
+        """
+        rows = self._rows
+        if not rows or rows[-_WIDTH] != number:
+            rows.extend(array("i", (number, self.last + 1, self.last, 0)))
+        self.last += lines
+        rows[len(rows) - 2] = self.last
+        rows[len(rows) - 1] += size
         return self.last
 
     def receipt(self, epoch, n):
@@ -74,23 +82,26 @@ class Journal:
         if epoch != self.epoch or not self.receipted < n <= self.last:
             return []
         self.receipted = n
-        gone = [s.number for s in self.segments[:-1] if s.last <= n]
-        self.segments = self.segments[len(gone) :]
+        gone = []
+        while len(gone) < self.count - 1 and self.segment(len(gone))[2] <= n:
+            gone.append(self.segment(len(gone))[0])
+        self._rows = self._rows[len(gone) * _WIDTH :]
         return gone
 
     def next_to_send(self):
         """(segment number, lines to pass over in it) of the oldest unreceipted line, or None."""
         n = self.receipted + 1
-        for segment in self.segments:
-            if segment.first <= n <= segment.last:
-                return segment.number, n - segment.first
+        for place in range(self.count):
+            number, first, last, _ = self.segment(place)
+            if first <= n <= last:
+                return number, n - first
         return None
 
     @property
     def room_bytes(self):
         """Bytes of lines that still fit into the segments that are allowed."""
-        free = (SEGMENTS_MAX - len(self.segments)) * SEGMENT_BYTES
-        return free + (SEGMENT_BYTES - self.segments[-1].size if self.segments else 0)
+        free = (SEGMENTS_MAX - self.count) * SEGMENT_BYTES
+        return free + (SEGMENT_BYTES - self._rows[-1] if self._rows else 0)
 
     @property
     def backlog(self):
@@ -100,4 +111,4 @@ class Journal:
     @property
     def nearly_full(self):
         """Time to warn the operator."""
-        return len(self.segments) >= WARN_SEGMENTS
+        return self.count >= WARN_SEGMENTS

@@ -7,7 +7,7 @@ sample with four 20 kg half bridges).
 
 # Name, default, least, most. One text: as tuples in a dict it would take 5 KB more heap.
 _ROWS = (
-    "counts_per_kg 26000 1000 1000000|"
+    "|counts_per_kg 26000 1000 1000000|"
     "zero_counts 0 -8388608 8388607|"  # of the calibration; nothing is decided by it
     "calibration_residual_mg 0 0 1000000|"  # its largest misfit, shown in health
     "mass_min_mg 40000 5000 1000000|"
@@ -99,16 +99,20 @@ class Settings:
 
 
 def names():
-    """Names of the settings that are numbers."""
-    return [text[: text.find(" ")] for text in _ROWS.split("|") if text]
+    """Each name of the settings that are numbers."""
+    start = 1
+    while start < len(_ROWS):
+        yield _ROWS[start : _ROWS.find(" ", start)]
+        start = _ROWS.find("|", start) + 1
 
 
 def row(name):
     """(default, least, most) of a setting that is a number, or None."""
-    start = ("|" + _ROWS).find("|" + name + " ")
+    start = _ROWS.find("|" + name + " ")
     if start < 0 or not name:
         return None
-    numbers = _ROWS[start + len(name) + 1 : _ROWS.find("|", start)].split(" ")
+    start += len(name) + 2
+    numbers = _ROWS[start : _ROWS.find("|", start)].split(" ")
     return int(numbers[0]), int(numbers[1]), int(numbers[2])
 
 

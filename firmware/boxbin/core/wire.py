@@ -21,8 +21,6 @@ TEXT_BYTES_MAX = 2_048  # a signed text that a bin is sent; the largest are sett
 TEXT_PARTS_MAX = 64  # objects and arrays in one: each is heap, also in one another without end
 
 _BLOCK_BYTES = 64
-_IPAD = bytes(b ^ 0x36 for b in range(256))
-_OPAD = bytes(b ^ 0x5C for b in range(256))
 _SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -35,9 +33,9 @@ def hmac_sha256(key, message):
     if len(key) > _BLOCK_BYTES:
         key = hashlib.sha256(key).digest()
     key = key + bytes(_BLOCK_BYTES - len(key))
-    inner = hashlib.sha256(bytes(_IPAD[b] for b in key))
+    inner = hashlib.sha256(bytes(b ^ 0x36 for b in key))
     inner.update(message)
-    outer = hashlib.sha256(bytes(_OPAD[b] for b in key))
+    outer = hashlib.sha256(bytes(b ^ 0x5C for b in key))
     outer.update(inner.digest())
     return outer.digest()
 

@@ -54,8 +54,11 @@ def test_a_command_is_done_and_its_answer_is_shown(house: House) -> None:
         done = fleet(house.settings, "do", box.bin, "report", "--by", "li")
         assert done.exit_code == 0, done.output
         assert f"{box.bin}: report done" in done.stdout
-        assert "fw      0.2.0" in done.stdout
-        assert '[1, "power", 3600]' in done.stdout
+        table = [" ".join(line.split()) for line in done.stdout.splitlines()[1:]]
+        assert table == [
+            *("health", "fw 0.2.0", "faults none", "heap 22144"),
+            *("boots", "total 2", "last power, reset"),
+        ]
         told = fleet(house.settings, "do", box.bin, "identify", "--seconds", "5", "--json")
         answer = json.loads(told.stdout)
         assert (answer["id"], answer["state"], answer["args"]) == (2, "done", {"s": 5})

@@ -48,6 +48,7 @@ def reasons(batch: Batch) -> list[tuple[str, str]]:
 
 
 BOX = SimBin(0, BIN, KEY)
+DONE = sign(BIN, KEY, "done", b'{"id":1,"status":"done","why":"","data":{}}')
 
 
 def test_good_lines_arrive_with_their_station() -> None:
@@ -77,6 +78,17 @@ def test_good_lines_arrive_with_their_station() -> None:
         (message("command", BOX.line(1)), (BIN, "bad_topic")),
         (message("online", b"2"), (BIN, "bad_form")),
         (message("online", b""), (BIN, "bad_form")),
+        (message("done", DONE, retain=True), (BIN, "retained")),
+        (message("done", b""), (BIN, "empty")),
+        (message("done", DONE + b" "), (BIN, "bad_mac")),
+        (message("done", sign(BIN, KEY, "command", b'{"id":1}')), (BIN, "bad_mac")),
+        (message("done", sign(BIN, KEY, "done", b"[1]")), (BIN, "bad_json")),
+        (message("done", sign(BIN, KEY, "done", b'{"id":1}')), (BIN, "bad_shape")),
+        (message("done", sign(BIN, KEY, "done", b"{" + b" " * 2048 + b"}")), (BIN, "too_big")),
+        (
+            message("done", sign(BIN, KEY, "done", b'{"id":1,"data":' + b"[" * 65 + b"]" * 65)),
+            (BIN, "bad_shape"),
+        ),
         (message("health", b"{}"), (BIN, "bad_form")),
         (message("health", sign(BIN, KEY, "journal", b"{}")), (BIN, "bad_mac")),
         (message("health", sign(BIN, KEY, "health", b"[]")), (BIN, "bad_json")),
@@ -95,6 +107,13 @@ def test_a_bad_message_is_kept_with_its_reason(
     assert reasons(batch) == [expected]
     assert batch.rejects[0].payload == given_message.payload
     assert (batch.arrived, batch.seen, batch.keys) == ([], {}, {})
+
+
+def test_an_answer_is_taken_and_is_a_sign_of_life() -> None:
+    batch = judged(message("done", DONE))
+    assert [(answer.bin, answer.done.number) for answer in batch.answers] == [(BIN, 1)]
+    assert batch.seen == {BIN: Seen(BIN)}
+    assert batch.rejects == []
 
 
 def test_a_bad_line_does_not_touch_its_neighbours() -> None:

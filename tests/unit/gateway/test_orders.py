@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway import wire
+from gateway.config import settings_from
 from gateway.fleet import news
 from gateway.fleet.faults import ADVICE, CLOSING, advice
 from gateway.fleet.orderform import Edit, OrderError, document_of, value_of
@@ -20,11 +21,12 @@ from gateway.fleet.orders import command, want
 from gateway.fleet.sender import Sender, again_ms
 from gateway.intake.commit import Committed, commit
 from gateway.intake.judge import Batch
+from gateway.run import Gateway
 from gateway.store import Store, StoreError, audit, commands, fleet, open_store, quarantine, wanted
 from gateway.store.audit import Entry
 from gateway.store.tables import SCHEMA_VERSION, bins, metadata
 from gateway.store.tables import log as log_table
-from tests.support.gateway import sign
+from tests.support.gateway import LIMIT_S, free_port, settings_for, sign, wait_for
 
 BIN, OTHER, KEY = "B-7K2QM", "B-00011", bytes(range(32))
 NOW = 1_795_000_000_000
@@ -36,12 +38,15 @@ class Wire:
     def __init__(self) -> None:
         self.ready = threading.Event()
         self.ready.set()
+        self.full = False
         self.sent: list[tuple[str, str, bytes, bool]] = []
 
     def publish(
         self, bin_id: str, leaf: str, payload: bytes, qos: int, *, retain: bool = False
     ) -> bool:
         assert qos == 1
+        if self.full:
+            return False
         self.sent.append((bin_id, leaf, payload, retain))
         return True
 
@@ -309,6 +314,16 @@ def test_in_force_and_then_rolled_back(place: Place) -> None:
     assert place.versions() == {1: "in_force", 2: "rolled_back"}
 
 
+def test_what_the_way_had_no_room_for_is_sent_soon(place: Place) -> None:
+    place.hear(NOW - news.HEARD_MS, online=False)
+    place.want(mass_min_mg=1)
+    place.wire.full = True
+    assert place.sent() == []
+    place.wire.full = False
+    assert place.sent(NOW + 2_999) == []
+    assert [s["v"] for s in place.sent(NOW + 3_000)] == [1]
+
+
 def test_an_answer_to_settings_that_are_no_longer_wanted(place: Place) -> None:
     place.want(mass_min_mg=1)
     place.sent()
@@ -339,6 +354,36 @@ def test_a_bin_that_runs_the_version_is_not_sent_it(place: Place) -> None:
         wanted.add(connection, row)
     assert place.sent() == []
     assert place.versions() == {1: "in_force"}
+
+
+def test_a_version_is_above_what_the_bin_has_refused(place: Place) -> None:
+    place.hear(health={"settings": 0, "refused_settings": 5})
+    assert place.want(mass_min_mg=1) == 6
+
+
+def test_a_subscription_that_tells_what_is_known_sends_nothing_again(place: Place) -> None:
+    """The broker hands out every bin's retained `online` whenever a gateway connects."""
+    place.do()
+    place.want(mass_min_mg=1)
+    assert len(place.sent()) == 2
+    place.hear(NOW + 1_000, online=True, heard=False)
+    assert place.sent(NOW + 1_000) == []
+    place.hear(NOW + 1_000, online=True)
+    assert len(place.sent(NOW + 1_000)) == 2, "but a bin that connects has lost what was under way"
+
+
+def test_nothing_to_send_costs_no_write(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.do(within_s=600)
+    place.want(mass_min_mg=1)
+    place.sent()
+
+    def never() -> None:
+        raise AssertionError("a write")
+
+    monkeypatch.setattr(place.store, "writing", never)
+    assert place.sent(NOW + 2_000) == []
+    place.wire.ready.clear()
+    assert place.sent(NOW + 5_000) == []
 
 
 def test_settings_that_a_bin_lost_are_sent_again(place: Place) -> None:
@@ -545,3 +590,46 @@ def test_every_fault_of_the_contract_has_advice() -> None:
     assert set(ADVICE) == set(contract.split())
     assert set(CLOSING) <= set(ADVICE)
     assert "does not know" in advice("sneeze")
+
+
+# --- the thread
+
+
+def test_a_store_in_trouble_is_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def troubled(at_ms: int) -> bool:
+        tries.append(at_ms)
+        if len(tries) < 3:
+            raise sa.exc.OperationalError("SELECT", {}, sqlite3.OperationalError("disk I/O error"))
+        return False
+
+    monkeypatch.setattr(place.sender, "pass_on", troubled)
+    place.sender.start()
+    wait_for("another try", lambda: len(tries) > 3)
+    place.sender.stop()
+    place.sender.join(LIMIT_S)
+    assert not place.sender.failed.is_set()
+
+
+def test_a_sender_that_ends_by_itself_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = Gateway(settings_for(tmp_path, free_port()))
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(gateway.sender, "pass_on", lambda _: 1 / 0)
+    gateway.start()
+    wait_for("its end", lambda: gateway.broken == "sender")
+    assert gateway.stop()
+
+
+def test_a_broker_far_away_without_tls_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = settings_for(tmp_path, free_port()).model_dump(mode="json")
+    plain["broker"] |= {"embedded": False, "host": "192.0.2.1"}  # an address of nobody
+    gateway = Gateway(settings_from(plain, "the test"))
+    gateway.link.start = lambda: None  # type: ignore[method-assign]
+    gateway.start()
+    assert gateway.stop()
+    assert "without TLS" in caplog.text

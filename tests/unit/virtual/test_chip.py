@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.virtual import run_to_end, said, scripted
 from tools.technician.build import ROOT, build_firmware
-from tools.virtual.process import FIRMWARE_HEAP_KB, HEAP, NAMES_HEAP_KB, OVERLAY_HEAP_KB
+from tools.virtual.process import FIRMWARE_HEAP_KB, HEAP, HEAP_KB, NAMES_HEAP_KB, OBJECTS_HEAP_KB
 
 # Tables of 20, 40, 80 … 640 names: each is twice the one before (MicroPython's py/qstr.c).
 FIRMWARE_NAMES_MAX = 1260
@@ -257,10 +257,42 @@ def test_the_firmware_gets_no_more_than_its_own_heap(tmp_path):
     """What is free for a program is at most 192 KB: the overlay takes all of its extra share."""
     main = "import gc\ngc.collect()\nprint(gc.mem_free())"
     free = int(run_to_end(scripted(tmp_path, main))[0])
-    assert f"{FIRMWARE_HEAP_KB + OVERLAY_HEAP_KB + NAMES_HEAP_KB}K" == HEAP
-    own = free - NAMES_HEAP_KB * 1024
+    assert f"{HEAP_KB}K" == HEAP
+    own = free - (NAMES_HEAP_KB + OBJECTS_HEAP_KB) * 1024
     assert own <= (FIRMWARE_HEAP_KB - 8) * 1024  # asyncio and the mount are the firmware's
     assert own >= (FIRMWARE_HEAP_KB - 16) * 1024
+
+
+def test_the_objects_of_the_overlay_take_their_share_of_the_extra_heap(tmp_path):
+    """What the pins and ports of a bin, and its tasks, take here and not on a chip."""
+    main = """
+import gc, machine, network, neopixel, asyncio
+from machine import I2C, PWM, UART, WDT, Pin
+gc.collect()
+before = gc.mem_alloc()
+keep = [Pin(n, Pin.IN, Pin.PULL_UP) for n in (19, 27, 33, 32)]
+for pin in keep:
+    pin.irq(lambda pin: None)
+keep += [Pin(n, Pin.OUT, value=0) for n in (18, 23, 4, 25, 26)]
+keep += [PWM(Pin(25), freq=1000, duty_u16=0), PWM(Pin(26), freq=50, duty_u16=0)]
+keep += [I2C(0, scl=Pin(22), sda=Pin(21), freq=400000), WDT(timeout=60000), network.WLAN(0)]
+keep += [UART(1, baudrate=9600, tx=17, rx=16, rxbuf=1024), neopixel.NeoPixel(Pin(4), 8)]
+
+async def rest():
+    await asyncio.sleep(100)
+
+async def run():
+    keep.extend([asyncio.create_task(rest()) for _ in range(20)])
+    await asyncio.sleep_ms(10)
+    gc.collect()
+    print(gc.mem_alloc() - before)
+
+asyncio.run(run())
+"""
+    taken = int(run_to_end(scripted(tmp_path, main))[0])
+    # Of these a chip has in its heap: twenty tasks (176 bytes each on this interpreter, written in
+    # C) and about half a kilobyte of ports.
+    assert taken - 20 * 176 - 512 >= OBJECTS_HEAP_KB * 1024
 
 
 def test_the_names_of_the_overlay_take_the_rest_of_the_extra_heap(tmp_path):

@@ -52,6 +52,7 @@ EV_ECHO = 15
 NEVER = 0x3FFFFFFFFFFFFFFF
 FIRST_BYTES = 24  # u32 length, u64 now_us, the first events: most frames end in here
 HEADER = 20  # u32 length of what follows, u64 now_us, u64 until_us (0: no answer wanted)
+IN_BYTES = 1200
 OUT_BYTES = 1600  # one full picture for the display (1025 bytes) and some pins
 STATS_EVERY_US = 2000000
 EXCHANGE_EVERY_US = 1000  # virtual time: a busy loop sees the world at least this often
@@ -71,6 +72,8 @@ _io = None
 _out = bytearray(OUT_BYTES)
 _n = HEADER
 _head = bytearray(FIRST_BYTES)
+_first = memoryview(_head)[12:]
+_in = memoryview(bytearray(IN_BYTES))  # kept: what comes in must not need the heap in large pieces
 _start = 0  # clock value at power-on of this board
 _now = 0  # virtual time, us
 _last = 0  # virtual time of the last exchange
@@ -245,13 +248,15 @@ def _read_frame():
 
 
 def _read_events(size):
-    body = bytes(_head[12:])
-    if size > FIRST_BYTES - 4:
-        body += _io.read(size - FIRST_BYTES + 4)
+    size -= 8
+    view = _in if size <= IN_BYTES else memoryview(bytearray(size))
+    view[: FIRST_BYTES - 12] = _first
+    if size > FIRST_BYTES - 12:
+        _io.readinto(view[FIRST_BYTES - 12 : size])
     i = 0
-    while i < size - 8:
-        part = body[i + 1] | body[i + 2] << 8
-        event(body[i], body[i + 3 : i + 3 + part])
+    while i < size:
+        part = view[i + 1] | view[i + 2] << 8
+        event(view[i], bytes(view[i + 3 : i + 3 + part]))
         i += 3 + part
 
 

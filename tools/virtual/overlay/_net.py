@@ -150,7 +150,8 @@ class End:
         view = memoryview(data)
         for at in range(0, sent, PART_BYTES):
             part = view[at : min(at + PART_BYTES, sent)]
-            _link.put(_link.NET_SEND, struct.pack("<H", self.id) + part)
+            parts = (bytes((self.id >> 8,)), part)
+            _link.put_parts(_link.NET_SEND, self.id & 255, parts, 1 + len(part))
         self.unanswered += sent
         _link.flush()
         return sent

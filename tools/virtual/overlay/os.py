@@ -15,12 +15,12 @@ from uos import (
     rename,
     rmdir,
     stat,
-    statvfs,
     umount,
     unlink,
 )
 
 _drawn = 0
+_room = [None, 0, 0, None]  # path, erases, programs, what statvfs said then
 
 
 def urandom(n):
@@ -34,6 +34,14 @@ def urandom(n):
         _drawn += 1
         out += hashlib.sha256(b"%d %d" % (_link.hello["seed"], _drawn)).digest()
     return out[:n]
+
+
+def statvfs(path):
+    # It walks the whole file system, a thousand reads; while nothing was written the answer stays.
+    if _room[:3] != [path, _link.stats[0], _link.stats[1]]:
+        _room[3] = uos.statvfs(path)
+        _room[:3] = [path, _link.stats[0], _link.stats[1]]
+    return _room[3]
 
 
 def uname():

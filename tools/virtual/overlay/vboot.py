@@ -75,10 +75,11 @@ def _mount():
 def _run(path):
     try:
         with open(path) as f:
-            source = f.read()
+            # Compiled first: the text must not lie in the heap for as long as the program runs.
+            code = compile(f.read(), path, "exec")
     except OSError:
         return
-    exec(source, {"__name__": "__main__", "__file__": path})
+    exec(code, {"__name__": "__main__", "__file__": path})
 
 
 def start():

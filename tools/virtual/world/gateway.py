@@ -2,8 +2,8 @@
 
 It speaks enough MQTT 3.1.1 for a bin (one client, a kept session, retained messages, QoS 0 and 1
 both ways, keep-alive, last will), checks journal lines with `gateway.wire`, answers with signed
-receipts and keeps a record. It decides nothing else: real brokers and the real gateway are tested in
-tests/integration.
+receipts and keeps a record. It decides nothing else: real brokers and the real gateway are tested
+in tests/integration.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Gateway:
         self.receipting = True
         self.online: bool | None = None  # as the retained message or the last will says
         self.connects = 0
+        self.connect_us = self.line_us = 0  # when the bin connected last, and the newest line came
         self.retained: dict[str, bytes] = {}
         self.session: dict[str, int] | None = None  # topic -> QoS; None when there is none
         self.client: _Client | None = None
@@ -110,6 +111,7 @@ class Gateway:
             self.client.drop()
         self.client = client
         self.connects += 1
+        self.connect_us = self.kernel.now_us
         if clean or self.session is None:
             self.session = {}
             self._queue.clear()
@@ -186,6 +188,7 @@ class Gateway:
         elif line.n == record.upto + 1:
             record.upto = line.n
             record.crcs.append(crc)
+            self.line_us = self.kernel.now_us
             record.kinds[line.kind] += 1
             self._on_line(line)
         else:

@@ -24,7 +24,7 @@ DNS_TTL_S = 60
 LATENCY_US = 20_000  # one way
 RETRANSMIT_US = 500_000  # how often TCP tries while Wi-Fi is down
 WINDOW_BYTES = 5744  # what the board takes before its program has read (lwIP)
-PART_BYTES = 1024
+PART_BYTES = 512  # on the chip what comes in lies outside the heap: here in small pieces
 REFUSED, RESET = 111, 104
 MODES = ("up", "silent", "refuse", "half_open", "gone")
 

@@ -1,0 +1,49 @@
+"""Small versions of the long runs: `python -m tools.load.street` has the large ones."""
+
+from __future__ import annotations
+
+import json
+
+from tools.load.measure import CURVES, draw, flash_use, slope
+from tools.load.street import run_outage, run_soak
+
+
+def test_two_hours_without_a_network(tmp_path):
+    figures = run_outage(2, 12, 1, tmp_path / "bin")
+    assert figures["faults"] == []
+    assert figures["visits_offline"] >= 12
+    assert figures["backlog_lines"] == figures["visits_offline"]
+    assert figures["lines_caught_up"] >= figures["visits_offline"]
+    assert figures["resets"] == 0
+
+
+def test_a_hundred_and_fifty_visits(tmp_path):
+    figures = run_soak(100, 25, 1, tmp_path)
+    assert figures["faults"] == []
+    assert (figures["visits"], figures["resets"], figures["connects"]) == (100, 0, 1)
+    figures = run_soak(150, 25, 1, tmp_path)  # goes on where the first run ended
+    assert figures["faults"] == []
+    assert figures["visits"] == 150
+    samples = [json.loads(line) for line in (tmp_path / "soak.jsonl").read_text().splitlines()]
+    assert [s["visits"] // 25 for s in samples] == [1, 2, 3, 4, 5, 6]
+    assert all(s["heap_free"] > 0 and s["rss"] > 0 and s["segments"] > 0 for s in samples)
+    assert 0 < samples[1]["programs_per_visit"] < 200
+    assert all(name in samples[0] for name in CURVES)
+    assert flash_use((tmp_path / "bin" / "flash.img").read_bytes())[0] == samples[-1]["files"]
+
+
+def points(values):
+    return [{"visits": 100.0 * i, "x": v} for i, v in enumerate(values)]
+
+
+def test_a_slope_is_told_from_noise(tmp_path):
+    noise = [(-1) ** i * 10.0 for i in range(40)]
+    assert slope(points([1000 + n for n in noise]), "x")[2] is False
+    found, error, grows = slope(points([1000 + 5 * i + n for i, n in enumerate(noise)]), "x")
+    assert grows
+    assert 40 < found < 60
+    assert error < 10
+    assert slope(points([1000, 5000, 1000, 1000] + [1000.0] * 20), "x")[2] is False, "the start"
+    assert slope(points([1.0]), "x")[2] is False
+    pictures = draw([{"visits": 1, "rss": 5}, {"visits": 2, "rss": 6}], tmp_path)
+    assert [p.name for p in pictures] == ["rss.png"]
