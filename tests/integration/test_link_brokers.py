@@ -42,14 +42,14 @@ def test_last_will_and_a_session_that_lives_on(a_field: Field, tmp_path: Path) -
     with a_field.gateway(), a_field.bin(tmp_path, made) as bin_:
         bin_.wait_for_console("connected, session False", LIMIT_S)
         a_field.wait_lines(made, "boot")
-        with watching(a_field, made) as watch:
-            wait_for("the retained online", lambda: watch.online() == [b"1"], LIMIT_S)
+        with watching(a_field, made, "online") as watch:
+            wait_for("the retained online", lambda: watch.of("online") == [b"1"], LIMIT_S)
             bin_.power_off()
-            wait_for("the last will", lambda: watch.online() == [b"1", b"0"], LIMIT_S)
-        with watching(a_field, made) as watch:
-            wait_for("the retained last will", lambda: watch.online() == [b"0"], LIMIT_S)
+            wait_for("the last will", lambda: watch.of("online") == [b"1", b"0"], LIMIT_S)
+        with watching(a_field, made, "online") as watch:
+            wait_for("the retained last will", lambda: watch.of("online") == [b"0"], LIMIT_S)
             bin_.power_on()
-            wait_for("online again", lambda: watch.online() == [b"0", b"1"], LIMIT_S)
+            wait_for("online again", lambda: watch.of("online") == [b"0", b"1"], LIMIT_S)
         bin_.wait_for_console("connected, session True", LIMIT_S)
         a_field.wait_lines(made, "boot", "boot")
 

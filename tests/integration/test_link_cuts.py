@@ -43,7 +43,7 @@ from tools.virtual.supervisor import VirtualBin
 
 MAIN = Path(__file__).parents[1] / "firmware" / "link_alone.py"
 LIMIT_S = 60.0
-HEAP_GROWTH_BYTES = 1024
+HEAP_GROWTH_BYTES = 4096  # 8 bytes a connection
 SOCKETS_MAX = 3  # to the world, to the broker, and one that may just be on its way out
 
 
@@ -260,6 +260,8 @@ async def main():
         asyncio.create_task(ended("send", lambda: client.publish(topic, b"1", 1)))
         await asyncio.sleep_ms(100)
         await client.close()
+    # Another socket comes into the poll, which then knows nothing of the closed one any more.
+    await asyncio.open_connection(i.broker_host, i.broker_port)
     await asyncio.sleep_ms(1000)
     print("looked")
 
@@ -275,8 +277,9 @@ def closed_under_its_users(folder: Path) -> list[str]:
         return a.bin.console_tail()
 
 
-# FAULT of mqttclient.py: `close` closes the socket under `receive`, which is not woken by that and
-# waits for the rest of PING_MS (20 s) before it finds out. `_close_on_error` says otherwise.
+# FAULT of mqttclient.py: `close` closes the socket under `receive`. Nothing wakes that: when the
+# poll is built anew it knows no closed socket. `receive` waits for the rest of PING_MS (20 s), and
+# the bin is offline so long. test_the_whole_bin_comes_through_cuts meets it now and then.
 @pytest.mark.xfail(reason="receive does not end when a sender closes the connection", strict=True)
 def test_receive_ends_when_a_sender_closes_the_connection(tmp_path: Path) -> None:
     assert "receive ended: LinkDown" in closed_under_its_users(tmp_path)

@@ -125,7 +125,7 @@ class Peer(Broker):
         try:
             self._launch()
             wait_for(f"{self.name} to listen", self._listens_or_ended, START_S)
-            assert self._running(), self.log_tail()
+            assert self._running(), self.log()[-2000:]
         except BaseException:
             self.kill()
             raise
@@ -136,9 +136,9 @@ class Peer(Broker):
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
-    def log_tail(self) -> str:
-        """The last lines that the broker wrote, for a test that fails."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
+    def log(self) -> str:
+        """What the broker wrote."""
+        return self._log.read_text(errors="replace")
 
     @property
     def _log(self) -> Path:
@@ -358,12 +358,18 @@ class Fleet:
         """The gateway's settings on that broker."""
         return settings_for(self._folder, broker.port, points_url)
 
-    def client(self, broker: Peer, user: str, client_id: str = "") -> mqtt.Client:
+    def client(
+        self, broker: Peer, user: str, client_id: str, tls: Certificates | None = None
+    ) -> mqtt.Client:
         """A client of that user, connected and running; stop it with `leave`."""
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id or f"{user}-watch")
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         client.username_pw_set(user, self.users[user])
-        client.connect("127.0.0.1", broker.port)
+        if tls:
+            client.tls_set_context(tls.context())
+        client.connect("127.0.0.1", broker.tls_port if tls else broker.port)
         client.loop_start()
+        # RabbitMQ lets fall what comes before it has let the client in.
+        wait_for(f"{client_id} to be let in", client.is_connected)
         return client
 
 

@@ -114,23 +114,28 @@ def wait_said(bin_: VirtualBin, text: str, times: int) -> None:
 
 @dataclass
 class Watch:
-    """What a client of the gateway's user hears of one bin."""
+    """What a client of the gateway's user hears of one bin: leaf and payload."""
 
-    heard: list[tuple[str, bytes, bool]] = field(default_factory=list)
+    heard: list[tuple[str, bytes]] = field(default_factory=list)
 
-    def online(self) -> list[bytes]:
-        return [payload for leaf, payload, _ in self.heard if leaf == "online"]
+    def of(self, leaf: str) -> list[bytes]:
+        return [payload for heard, payload in self.heard if heard == leaf]
 
 
 @contextmanager
-def watching(a_field: Field, made: Provisioning) -> Iterator[Watch]:
+def watching(
+    a_field: Field, made: Provisioning, *leaves: str, tls: bool = False
+) -> Iterator[Watch]:
     watch = Watch()
-    client = a_field.fleet.client(a_field.broker, "boxback-gateway", f"watch-{made.bin}")
+    certificates = a_field.certificates if tls else None
+    client = a_field.fleet.client(
+        a_field.broker, "boxback-gateway", f"watch-{made.bin}", certificates
+    )
     client.on_message = lambda _c, _u, message: watch.heard.append(
-        (message.topic.rpartition("/")[2], bytes(message.payload), message.retain)
+        (message.topic.rpartition("/")[2], bytes(message.payload))
     )
     try:
-        client.subscribe([(topic_of(made.bin, "online"), 1)])
+        client.subscribe([(topic_of(made.bin, leaf), 1) for leaf in leaves])
         yield watch
     finally:
         leave(client)

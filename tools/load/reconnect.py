@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 from boxbin.core.backoff import RANDOM_BITS, wait_ms
-from boxbin.core.settings import TABLE
+from boxbin.core.settings import Settings
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -21,8 +21,8 @@ LIMIT_SHARE: Final = 0.05
 """No second may bring back more than this share of the bins."""
 OUTAGES_S: Final = (0.5, 2.0, 10.0, 30.0, 45.0, 59.0, 90.0, 180.0, 600.0, 3600.0)
 """The broker is away for so long: shorter and longer than each of the first windows."""
-FIRST_MS: Final = int(TABLE["reconnect_ms"][0])
-MOST_MS: Final = int(TABLE["reconnect_max_ms"][0])
+FIRST_MS: Final = int(Settings().reconnect_ms)
+MOST_MS: Final = int(Settings().reconnect_max_ms)
 _TRIES_MAX: Final = 100_000
 
 
