@@ -136,18 +136,23 @@ class Link:
             topics = [(self._topic(leaf), 1) for leaf in ("receipt", "command", "settings")]
             await client.subscribe(self._next_id(), topics + [(self._topic("outcome"), 0)])
             self._orders.connected()
-            works = [self._send_health, self._send_answers]
+            works = [self._receive(client, alive), self._send_health(client)]
+            works.append(self._send_answers(client))
             if self._flash:
-                works.append(self._send_lines)
+                works.append(self._send_lines(client))
+            ended = _Ended()
             for work in works:
-                tasks.append(asyncio.create_task(_close_on_error(work(client), client)))
-            while True:
-                alive()
-                self._take(await client.receive())
+                tasks.append(asyncio.create_task(ended.watch(work)))
+            await ended.wait()
         finally:
             for task in tasks:
                 task.cancel()
             await client.close()
+
+    async def _receive(self, client, alive):
+        while True:
+            alive()
+            self._take(await client.receive())
 
     # -- up -------------------------------------------------------------------------------------
 
@@ -268,11 +273,25 @@ async def _sleep(wait_ms, alive):
         wait_ms -= _SLEEP_MS
 
 
-async def _close_on_error(work, client):
-    """Run a sender; when the link fails under it, end the connection so that `receive` ends."""
-    try:
-        await work
-    except Exception as error:  # noqa: BLE001  (a sender that is gone must not leave a link up)
-        log("link", repr(error))
-        gc.collect()
-        await client.close()
+class _Ended:
+    """The first of several tasks that fails ends them all: none may stay with a link that is gone,
+    and none may close it under another that waits for it.
+    """
+
+    def __init__(self):
+        self._event = asyncio.Event()
+        self._error = None
+
+    async def watch(self, work):
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  (told in `wait`)
+            self._error = self._error or error
+            self._event.set()
+
+    async def wait(self):
+        """Wait for the first failure and raise it: an OSError, or LinkDown that names it."""
+        await self._event.wait()
+        if isinstance(self._error, (OSError, MemoryError)):
+            raise self._error
+        raise LinkDown(repr(self._error))

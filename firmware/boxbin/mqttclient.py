@@ -120,9 +120,9 @@ class Client:
         return self._packets.pop(0)
 
     async def _send(self, packet, payload=b""):
-        if self._writer is None:
-            raise LinkDown("not connected")
         async with self._lock:
+            if self._writer is None:  # looked at with the lock in hand: who had it may have closed
+                raise LinkDown("not connected")
             try:
                 self._writer.write(packet)
                 if payload:
