@@ -323,7 +323,11 @@ def outage(
     seed: int = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Wi-Fi is gone for days, people come all the same; then every line arrives exactly once."""
+    """Wi-Fi is gone for days, people come all the same; then every line arrives exactly once.
+
+    Lines a second are of virtual time, in which a chip's computing costs nothing: what the network
+    and the protocol allow, not what an ESP32 reaches.
+    """
     with tempfile.TemporaryDirectory(prefix="boxback-street-") as folder:
         figures = run_outage(
             hours,

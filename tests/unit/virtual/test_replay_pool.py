@@ -240,7 +240,7 @@ def test_a_crash_is_told_with_its_time_and_traceback(tmp_path: Path, echo: Path)
     (played,) = play_all([path], firmware=echo)
     text = str(played.error)
     assert text.startswith(f"{path}: the firmware failed at t = 77 ms:\nTraceback")
-    assert 'File "boxbin/core/visit.py", line' in text
+    assert 'File "visit", line' in text  # compiled without folders and line numbers
     assert text.endswith("ValueError: no such thing")
 
 
