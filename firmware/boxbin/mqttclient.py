@@ -7,7 +7,6 @@ reconnect is decided in link.py.
 import asyncio
 
 from boxbin.core import mqtt
-from boxbin.secure import CERT_VERIFY_FAILED
 
 CONNECT_MS = 10_000
 WRITE_MS = 10_000
@@ -109,7 +108,7 @@ class Client:
                 raise LinkDown("not connected")
             try:
                 data = await self._reader.read(READ_BYTES)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise _down("read", error)
             if not data:
                 raise LinkDown("closed by the broker")
@@ -130,12 +129,14 @@ class Client:
                 await asyncio.wait_for_ms(self._writer.drain(), WRITE_MS)
             except asyncio.TimeoutError:
                 raise LinkDown("broker took nothing for %d ms" % WRITE_MS)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise _down("write", error)
 
 
 def _down(what, error):
-    """The LinkDown for an error of the socket's; the TLS handshake happens in the first write."""
-    if error.args and error.args[0] == CERT_VERIFY_FAILED:
-        return Refused("certificate: not trusted, not for this name, or not valid at this time")
+    """The LinkDown for an error of the socket's. The TLS handshake happens in the first write; what
+    it holds against a certificate comes as a ValueError in words.
+    """
+    if isinstance(error, ValueError):
+        return Refused("certificate: %s" % error)
     return LinkDown("%s: %r" % (what, error))

@@ -8,8 +8,6 @@ import ssl
 
 from boxbin import identity
 
-CERT_VERIFY_FAILED = -0x2700  # mbedtls: untrusted chain, another name, or not valid at this time
-
 
 def context():
     """The TLS context. Raises ValueError or OSError when NVS holds what is no certificate."""
