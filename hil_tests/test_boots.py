@@ -42,7 +42,7 @@ def test_what_ended_the_program_is_in_the_ledger_with_its_place(
     bin_ = crashing(make_bin)
     bin_.wait_for_console("firmware", 30)
     bin_.wait_for_console("--- start, cause 2", 30)
-    assert "crash flash " in ledger(bin_)
+    assert "crash mending " in ledger(bin_)
     assert "OSError" in ledger(bin_)
 
 

@@ -12,13 +12,14 @@ import machine
 from boxbin import board, console, health
 from boxbin.clock import Clock, keep
 from boxbin.core import wire
-from boxbin.core.ledger import SETTLED_MS
 from boxbin.drivers.flap import Flap
 from boxbin.face import Face
 from boxbin.link import Link
 from boxbin.log import log
 from boxbin.orders import Orders
 from boxbin.settingsfile import Store
+
+_SETTLED_MS = 300_000  # a start that lasts so long was a good one
 
 
 class Base:
@@ -128,7 +129,7 @@ class Base:
                 self.boots.remember("late " + " ".join(late))
             else:
                 self.watchdog.feed()
-            if not settled and not self.boots.is_loop and self.clock.uptime_ms() > SETTLED_MS:
+            if not settled and not self.boots.is_loop and self.clock.uptime_ms() > _SETTLED_MS:
                 settled = True
                 self.boots.settled()
             self.face.display.refresh()

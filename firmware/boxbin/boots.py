@@ -6,7 +6,7 @@ import sys
 import machine
 
 from boxbin import nvs
-from boxbin.core.ledger import CRASH, Ledger
+from boxbin.lazily import forget
 
 _CAUSES = {
     machine.PWRON_RESET: "power",
@@ -18,30 +18,36 @@ _CAUSES = {
 
 
 class Boots:
-    """`cause` is why this start came about, `is_loop` whether the bin must stay safe."""
+    """`cause` is why this start came about, `is_loop` whether the bin must stay safe.
+
+    The ledger itself is read when something happens, which is rare, and let go again.
+    """
 
     def __init__(self):
-        self._ledger = Ledger(nvs.text("boots"))
         self._noted = ""
-        self.cause = self._ledger.start(_CAUSES.get(machine.reset_cause(), "unknown"))
-        self._keep()
+        self.cause = self._on_ledger("start", _CAUSES.get(machine.reset_cause(), "unknown"))
 
-    @property
-    def is_loop(self):
-        """True when the starts before this one did not last."""
-        return self._ledger.is_loop
+    def _on_ledger(self, what, *arguments):
+        """Call a method of the ledger and keep what it comes to."""
+        from boxbin.core import ledger
+
+        kept = ledger.Ledger(nvs.text("boots"))
+        found = getattr(kept, what)(*arguments)
+        nvs.put_text("boots", kept.to_text())
+        self.is_loop = kept.is_loop
+        self.total, self.bad = kept.counts["total"], kept.counts["watchdog"] + kept.counts["crash"]
+        forget("core.ledger")
+        return found
 
     def mean(self, why):
         """The restart that comes now is meant."""
-        self._ledger.mean(why)
-        self._keep()
+        self._on_ledger("mean", why)
 
     def remember(self, what):
         """What goes wrong now, in case it ends in a restart; written once."""
         if what != self._noted:
             self._noted = what
-            self._ledger.remember(what)
-            self._keep()
+            self._on_ledger("remember", what)
 
     def crashed(self, error):
         """An exception ends the program: keep it with the place where it was raised."""
@@ -50,26 +56,17 @@ class Boots:
         lines = out.getvalue().strip().split("\n")
         parts = lines[-2].split('"') if len(lines) > 1 else []  # File "link", line 1, in run
         place = parts[1] + " " + parts[2][parts[2].rfind(" ") + 1 :] if len(parts) == 3 else ""
-        self.remember("%s %s %s" % (CRASH, place, lines[-1]))
+        self.remember("crash %s %s" % (place, lines[-1]))
 
     def settled(self):
         """This start has lasted."""
         self._noted = ""
-        self._ledger.settled()
-        self._keep()
+        self._on_ledger("settled")
 
     def health(self):
         """(starts in all, starts that did not last) as pairs of the health message."""
-        counts = self._ledger.counts
-        bad = counts["watchdog"] + counts["crash"]
-        return (("boots", counts["total"]), ("restarts", bad))
+        return (("boots", self.total), ("restarts", self.bad))
 
     def report(self):
         """Everything, as pairs: how often for which cause, and the last starts."""
-        counts = self._ledger.counts
-        return tuple((name, counts[name]) for name in sorted(counts)) + (
-            ("last", self._ledger.history),
-        )
-
-    def _keep(self):
-        nvs.put_text("boots", self._ledger.to_text())
+        return self._on_ledger("report")

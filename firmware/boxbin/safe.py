@@ -1,7 +1,7 @@
 """The safe state: for a bin that restarts in a loop. Nothing moves, nobody is invited, it talks.
 
 The flap is asked to be shut once, the display says that the bin is out of service, and the gateway
-and the console are answered. After SAFE_MS the bin tries again by itself, sooner by a restart that
+and the console are answered. After _SAFE_MS the bin tries again by itself, sooner by a restart that
 somebody asks for. No journal is opened and no settings but the defaults and the gateway's newest
 are used: either may be what it fell over.
 """
@@ -12,11 +12,10 @@ import random
 import machine
 
 from boxbin.base import Base
-from boxbin.core.ledger import SAFE_MS
 from boxbin.log import log
 
 _LINK_WAIT_MS = 20_000  # at most: Wi-Fi's start may be what the supply is too weak for
-AGAIN_MS = 60_000
+_SAFE_MS = 900_000
 
 
 class Safe(Base):
@@ -50,7 +49,7 @@ class Safe(Base):
         if self._found_ms and self.clock.uptime_ms() > self._found_ms:
             self._found_ms = 0
             self.face.say("closed_restarts")
-        if self.clock.uptime_ms() > SAFE_MS:
+        if self.clock.uptime_ms() > _SAFE_MS:
             self.boots.mean("retry")
             machine.reset()
 

@@ -4,7 +4,7 @@ import gc
 import os
 
 import vfs
-from boxbin import flash
+from boxbin import flash, mending
 from boxbin.core import wire
 
 ROOT = "/mem/journal"
@@ -144,7 +144,8 @@ def test_a_batch_is_the_same_until_the_receipt_comes():
     assert f.batch() == first and 0 < first[0] <= wire.PAYLOAD_LINES_MAX
     f.receipt(f.index.epoch, 10)
     last, payload = f.batch()
-    assert last == 40 and payload.count(b"\n") == 30
+    assert payload.count(b"\n") == last - 10 and last > 20
+    assert len(payload) > flash.BATCH_BYTES_MAX - 200
     assert wire.read_line(Identity.key, Identity.bin_id, payload.split(b"\n")[0])[1] == 11
 
 
@@ -172,7 +173,7 @@ def test_a_batch_is_as_long_as_the_longest_piece_of_the_heap_allows():
         f.append("deposit", (("label", "x" * 140),))
     whole = f.batch()
     assert len(whole[1]) > flash.BATCH_BYTES_MAX - 300
-    held = fragmented(1_400)
+    held = fragmented(900)
     last, payload = f.batch()
     assert 2 <= last < whole[0] and whole[1].startswith(payload) and payload.count(b"\n") == last
     del held, payload
@@ -337,7 +338,7 @@ def test_segments_put_aside_are_bounded():
             g.write(b"nothing of ours\n")
     f = opened()
     assert f.index.last == 0
-    assert len(os.listdir(ROOT)) == flash.BAD_SEGMENTS_MAX
+    assert len(os.listdir(ROOT)) == mending.BAD_SEGMENTS_MAX
     assert f.append("boot", ()) == 1
 
 

@@ -41,7 +41,7 @@ class esp32:
 
 
 sys.modules["esp32"] = esp32
-from boxbin import flash
+from boxbin import flash, mending
 from boxbin.witness import open_witness
 
 from test_flash import ROOT, Clock, Disk, Identity, mount
@@ -192,7 +192,7 @@ def test_far_more_lost_than_can_be_told_sends_what_is_left_and_begins_a_new_epoc
     for _ in range(120):
         f.append("deposit", (("label", "x" * 200),))
     epoch = f.index.epoch
-    Nvs.values["n"] = 120 + flash.LOST_LINES_MAX + 1
+    Nvs.values["n"] = 120 + mending.LOST_LINES_MAX + 1
     f = opened()
     assert not f.has_room()
     try:
@@ -238,7 +238,7 @@ def turned(text, at, bit):
 def test_any_bit_that_turns_costs_its_line_only():
     """First, middle and newest segment; a newline that turns joins two lines and costs both."""
     f = new_bin()
-    journal.SEGMENT_BYTES = 3 * len(f._line(1, "refused", (("g", 1),))) + 9
+    journal.SEGMENT_BYTES = 3 * len(f.line(1, "refused", (("g", 1),))) + 9
     for g in range(9):
         f.append("refused", (("g", g),))
     whole = sent(f)

@@ -8,8 +8,6 @@ safe state that moves nothing and still talks. A start that was meant adds nothi
 
 LIMIT = 10
 _WORTH = 2  # of a crash or a watchdog reset; a start after power counts half: plugs are pulled
-SETTLED_MS = 300_000  # a start that lasts so long was a good one
-SAFE_MS = 900_000  # from the safe state the bin tries again after so long
 HISTORY_MAX = 8
 _NOTE_CHARS_MAX = 60
 TEXT_BYTES_MAX = 1024
@@ -83,6 +81,12 @@ class Ledger:
         """This start has lasted."""
         self.counts["score"] = 0
         self.note = ""
+
+    def report(self):
+        """Everything, as pairs: how often for which cause, and the last starts."""
+        pairs = [(name, self.counts[name]) for name in _NUMBERS]
+        pairs.append(("last", self.history))
+        return tuple(pairs)
 
 
 def _clean(text):

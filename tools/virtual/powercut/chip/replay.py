@@ -100,7 +100,7 @@ def check_lines(state, f):
     for place in range(index.count):
         number, begins, ends, size = index.segment(place)
         assert begins == n, ("gap", begins, n)
-        with open(f._path(number), "rb") as file:
+        with open(f.path(number), "rb") as file:
             text = file.read()
         lines = text.split(b"\n")
         assert lines.pop() == b"" and len(text) == size, "torn end"
@@ -132,7 +132,7 @@ def check_line(state, f, n, line):
     thanked = state.thanked.get(n)
     if thanked is None or line != thanked[:-1]:
         assert thanked is None or n in state.damaged, ("changed", n, line)
-        body = wire.read(f._identity.key, f._identity.bin_id, "journal", line)
+        body = wire.read(f.identity.key, f.identity.bin_id, "journal", line)
         assert (body["e"], body["n"]) == (f.index.epoch, n), ("doubled", n, line)
         assert thanked is None or body["k"] == "fault", ("replaced", n, line)
 
