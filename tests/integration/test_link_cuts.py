@@ -147,7 +147,7 @@ class Sweep:
             threading.Timer(0.01, self.proxy.end, (passage,)).start()
 
 
-@pytest.mark.parametrize(("way", "least"), [(UP, 500), (DOWN, 80)])
+@pytest.mark.parametrize(("way", "least"), [(UP, 440), (DOWN, 80)])
 def test_cut_at_every_byte(tmp_path: Path, way: str, least: int) -> None:
     """Closed and reset in turn. The way up ends later than its own packets do, for what was on its
     way is sent again first."""

@@ -2,7 +2,7 @@
 
 The wait is drawn evenly from zero to a window that doubles with each failure ("Exponential Backoff
 And Jitter", AWS Architecture Blog, 2015). The first window alone must hold a whole fleet: 1,000
-bins over 60 s are 17 a second on average. `boxback load reconnect` draws the curve.
+bins over 75 s are 13 a second on average. `boxback load reconnect` draws the curve.
 """
 
 DOUBLINGS_MAX = 8

@@ -36,7 +36,7 @@ _ROWS = (
     "thanks_ms 2000 0 10000|"  # thanks are read before the outcome replaces them
     "message_ms 4000 500 30000|"  # how long a closing sentence stays
     "receipt_ms 5000 500 60000|"  # after a batch, before it is sent again
-    "reconnect_ms 60000 200 600000|"  # first window of the full jitter; doubles
+    "reconnect_ms 75000 200 600000|"  # first window of the full jitter; doubles
     "reconnect_max_ms 300000 1000 3600000|"
     "level_ms 60000 5000 3600000|"  # from one look at the fill level to the next
     "level_empty_mm 1000 0 2000|"  # sensor to the container's floor; 0: no sensor
