@@ -1,6 +1,6 @@
 """What radio, names, brokers and clocks do to a bin, in virtual time: it says so and comes back.
 
-The real brokers are in tests/integration/test_link_brokers.py; what is here takes hours.
+The real brokers are in tests/integration/test_link_brokers.py, 72 hours in tools/load/street.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tools.virtual.world.net import DNS_IP
 from tools.virtual.world.sntp import answer
 from tools.virtual.world.world import World
 
-HOUR_MS = 3_600_000
+AWAY_MS = 1_800_000
 
 
 def give_back(site: Site) -> None:
@@ -71,7 +71,7 @@ def test_a_broker_that_falls_silent_is_left_and_tried_again(tmp_path: Path, mode
         assert site.health()["offline_why"] in ("session", "connect")
 
 
-def test_a_broker_that_is_gone_for_hours_gets_everything_when_it_is_back(tmp_path: Path) -> None:
+def test_a_broker_that_is_gone_for_long_gets_everything_when_it_is_back(tmp_path: Path) -> None:
     with at_site(tmp_path / "bin") as site:
         give_back(site)
         wait_deposits(site, 1, 20)
@@ -79,7 +79,7 @@ def test_a_broker_that_is_gone_for_hours_gets_everything_when_it_is_back(tmp_pat
             host_of(world).mode = "refuse"
             host_of(world).drop_all()
         for _ in range(3):
-            site.bin.advance(HOUR_MS // 2)
+            site.bin.advance(AWAY_MS // 3)
             give_back(site)
         with site.bin.world() as world:
             host_of(world).mode = "up"

@@ -4,11 +4,19 @@
 # D the damaged line may be a fault from here on, s/S settings begin to be / are written.
 
 import os
+import sys
+
 import vfs
-from boxbin import flash
+from boxbin import flash, mending
 from boxbin.core import journal
+from boxbin.core.settings import names, row
+from boxbin.settingsfile import Store
 from boxbin.witness import open_witness
 from disk import Nvs, record
+
+# Kept: once the flash is mounted, nothing is found on the machine's disk any more.
+sys.modules["boxbin.mending"] = mending
+flash.forget = lambda leaf: None
 
 RESTART_LINES = 60
 RECEIPT_LINES = 5
@@ -44,8 +52,8 @@ class Clock:
 class Watched(flash.Flash):
     """The firmware's own, with an ear for the bytes of the newest line."""
 
-    def _line(self, n, kind, fields, epoch=None):
-        self.newest = super()._line(n, kind, fields, epoch)
+    def line(self, n, kind, fields, epoch=None):
+        self.newest = super().line(n, kind, fields, epoch)
         return self.newest
 
 
@@ -62,23 +70,17 @@ def opened(kind=flash.Flash):
 
 
 def write_settings(version):
-    """What the firmware does with settings from the gateway: the new file is whole, then named."""
-    data = settings(version)
-    with open("/fleet.tmp", "wb") as f:
-        f.write(data)
-    os.rename("/fleet.tmp", "/fleet.json")
+    """A document of the gateway: taken, on trial at the next start, and then the gateway is heard."""
+    Store().take({"v": version, "s": {name: row(name)[0] for name in names()}})
+    Store().confirm()
 
 
 def read_settings():
-    try:
-        with open("/fleet.json", "rb") as f:
-            return f.read()
-    except OSError:
-        return b""
-
-
-def settings(version):
-    return b'{"v":%d,"s":{%s}}' % (version, b",".join(b'"name_%d":%d' % (i, i) for i in range(20)))
+    """The version that a start finds, in force or on trial."""
+    store = Store()
+    if store.refused:
+        raise ValueError("settings %d were refused" % store.refused)
+    return max(store.version, store.trial)
 
 
 class Story:
@@ -111,9 +113,12 @@ class Story:
             self.start()
         if self.count % SETTINGS_LINES == 0:
             self.settings += 1
-            self.tell("s", self.settings, settings(self.settings))
-            write_settings(self.settings)
-            self.tell("S", self.settings, b"")
+            self.tell("s", self.settings, b"")
+            try:
+                write_settings(self.settings)
+                self.tell("S", self.settings, b"")
+            except OSError:
+                pass  # no room for them: those before stay, or these are on trial
         more = (("g", 250 + self.count % 400), ("ms", 1840), ("age", 5230 + self.count * 7))
         kind, fields = OTHERS.get(self.count % 20) or ("deposit", DEPOSIT + more)
         return self.append(kind, fields)
