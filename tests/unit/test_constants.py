@@ -26,7 +26,7 @@ from .rules import (
 )
 from .rules import CLOSED, IDLE
 
-_WAIT_MS = 5 * IDLE  # why
+_WAIT_MS = 5 * 2  # why
 TUPLE = (IDLE, rules.CLOSED)
 
 
