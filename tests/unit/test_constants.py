@@ -56,7 +56,9 @@ def test_integers_take_the_place_of_their_names(firmware: Path) -> None:
     assert lines[9] == "_WAIT_MS = const(10)  # why"
     assert lines[10] == "TUPLE = ((2), (2048))"
     assert lines[13] == "def f(state=(2)):"
-    assert lines[14].startswith("    return state & BOTH, rules.NAME, rules.lower, _WAIT_MS, OTHER")
+    assert lines[14].startswith(
+        "    return state & (2050), rules.NAME, rules.lower, _WAIT_MS, OTHER"
+    )
     assert lines[14].endswith("scale.IDLE, (4)")
     own = Constants(firmware).compiled_in(PurePosixPath("boxbin/rules.py"), RULES)
     assert own.split("\n")[1:4] == ["IDLE = 2", "CLOSED = 1 << 11", "BOTH = IDLE | CLOSED"]
