@@ -45,8 +45,8 @@ def test_a_slope_is_told_from_noise(tmp_path):
     assert error < 10
     assert slope(points([1000, 5000, 1000, 1000] + [1000.0] * 20), "x")[2] is False, "the start"
     assert slope(points([1.0]), "x")[2] is False
-    pictures = draw([{"visits": 1, "rss": 5}, {"visits": 2, "rss": 6}], tmp_path)
-    assert [p.name for p in pictures] == ["rss.png"]
+    draw([{"visits": 1, "rss": 5, "files": 3}, {"visits": 2, "rss": 6}], tmp_path / "a" / "b.png")
+    assert (tmp_path / "a" / "b.png").read_bytes()[1:4] == b"PNG"
 
 
 def test_equal_seeds_give_equal_days(tmp_path):

@@ -37,6 +37,7 @@ CURVES: Final = {
     "virtual_ms_per_visit": "virtual ms a visit",
 }
 """What is kept as a curve, and its name on the picture."""
+COLUMNS: Final = 3
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -130,24 +131,23 @@ def slope(samples: list[dict[str, float]], name: str) -> tuple[float, float, boo
     return found, error, grows
 
 
-def draw(samples: list[dict[str, float]], folder: Path) -> list[Path]:
-    """One PNG a curve; returns their paths."""
+def draw(samples: list[dict[str, float]], out: Path) -> None:
+    """All curves on one picture, each from zero on: what looks flat is flat."""
     from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, title in CURVES.items():
+    found = {name: title for name, title in CURVES.items() if any(name in s for s in samples)}
+    rows = -(-len(found) // COLUMNS)
+    figure = Figure(figsize=(12, 2.2 * rows), layout="constrained")
+    for place, (name, title) in enumerate(found.items()):
         points = [(s["visits"], s[name]) for s in samples if name in s]
-        if not points:
-            continue
-        figure = Figure(figsize=(8, 3), layout="constrained")
-        axes = figure.add_subplot()
-        axes.plot([x for x, _ in points], [y for _, y in points], lw=0.9)
-        axes.set_xlabel("visits")
-        axes.set_title(title, loc="left")
+        axes = figure.add_subplot(rows, COLUMNS, place + 1)
+        axes.plot([x for x, _ in points], [y for _, y in points], lw=1)
+        axes.set_title(title, loc="left", fontsize=9)
+        axes.set_ylim(bottom=0, top=max(1e-9, *(1.15 * y for _, y in points)))
+        axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
         axes.margins(x=0)
-        path = folder / f"{name}.png"
-        figure.savefig(path, dpi=110)
-        paths.append(path)
-    return paths
+        if place >= len(found) - COLUMNS:
+            axes.set_xlabel("visits", fontsize=9)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=80)

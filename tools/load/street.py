@@ -1,7 +1,7 @@
 """A bin in the street for a long time, in virtual time: 72 hours without a network, 100,000 visits.
 
     python -m tools.load.street outage --hours 72 --json
-    python -m tools.load.street soak --visits 100000 --dir /tmp/soak --plot /tmp/soak/pictures
+    python -m tools.load.street soak --visits 100000 --dir /tmp/soak --plot /tmp/soak/curves.png
 
 The firmware and its flash are the real ones; broker and gateway are a stand-in inside the virtual
 world (tools/virtual/world/gateway.py), people hold codes before the scanner without a picture of
@@ -349,7 +349,7 @@ def soak(
         Path, typer.Option("--dir", help="Log and flash; goes on from there.")
     ] = SOAK,
     heap: Heap = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the curves into this folder.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curves to this PNG or SVG.")] = None,
     seed: int = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
