@@ -33,7 +33,7 @@ def start():
     try:
         with open("/app/slot") as f:
             slot = f.read(1)
-    except OSError:
+    except (OSError, ValueError):  # not there, or no text
         slot = "a"
     for name in (slot, "a" if slot == "b" else "b"):
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hil_tests.conftest import IDLE
+from tools.technician.build import FIRMWARE
 from tools.virtual.nvs import read_nvs
 from tools.virtual.supervisor import VirtualBin
 
@@ -101,3 +102,42 @@ def test_a_task_that_hangs_is_named_after_the_watchdog_has_restarted_the_chip(
     bin_.wait_for_console("no progress: ['level']", 30)
     bin_.wait_for_console("cause watchdog", 90)
     assert "- watchdog late level" in ledger(bin_)
+
+
+NO_RADIO = b"""
+import network
+
+
+class WLAN:
+    def __init__(self, interface):
+        raise OSError("WiFi Out of Memory")
+
+
+network.WLAN = WLAN
+with open("/real.py") as f:
+    exec(f.read())
+"""
+
+
+def test_a_radio_that_does_not_start_costs_the_link_only(
+    make_bin: Callable[..., VirtualBin],
+) -> None:
+    real = (FIRMWARE / "main.py").read_bytes()
+    bin_ = make_bin(files={"/main.py": NO_RADIO, "/real.py": real})
+    bin_.wait_for_text(IDLE, 30)
+    bin_.wait_for_console("WiFi Out of Memory", 30)
+    bin_.advance(SETTLED_MS)
+    assert sum("--- start" in line for line in bin_.console_tail(500)) == 1
+
+
+def test_a_slot_file_of_noise_starts_the_first_slot(make_bin: Callable[..., VirtualBin]) -> None:
+    make_bin(files={"/app/slot": b"\xff\xfe"}).wait_for_text(IDLE, 30)
+
+
+def test_a_crash_that_cannot_be_written_down_still_ends_in_a_restart(
+    make_bin: Callable[..., VirtualBin],
+) -> None:
+    ledger_away = {"/app/a/boxbin/core/ledger.py": b"raise OSError(5)\n"}
+    bin_ = make_bin(files=ledger_away)
+    bin_.wait_for_console("--- start, cause 2", 30)
+    assert bin_.state() != "halted"

@@ -221,8 +221,9 @@ def main():
     except IdentityError as error:
         log("bin", "not provisioned:", error)
         return
-    boots = Boots()
+    boots = None
     try:
+        boots = Boots()
         if boots.is_loop:
             from boxbin.safe import Safe  # no other start needs it
 
@@ -234,7 +235,7 @@ def main():
         gc.collect()
         try:
             boots.crashed(error)
-        except MemoryError:
-            pass  # the restart matters more than its reason
+        except Exception as another:  # noqa: BLE001  (the restart matters more than its reason)
+            log("boots", repr(another))
         time.sleep(_RESTART_S)  # a fault that comes at once must not become a storm
         machine.reset()

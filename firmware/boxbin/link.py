@@ -232,9 +232,9 @@ class Link:
             if len(payload) > _DOWN_BYTES_MAX:
                 raise wire.WireError("long")
             value = wire.read(identity.key, identity.bin_id, leaf, payload)
-        except wire.WireError as error:
+        except (wire.WireError, MemoryError) as error:  # retained, it would come again for ever
             self.refused += 1
-            log("link", leaf, "refused:", error)
+            log("link", leaf, "refused:", repr(error))
             return
         if leaf == "command":
             self._orders.take_command(value)

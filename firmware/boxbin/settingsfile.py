@@ -32,7 +32,7 @@ class Store:
     def __init__(self):
         self.refused = nvs.number("refused")
         self.version = 0
-        self.trial = 0
+        self.trial = self._taken = 0
         self._local = _local()
         document = _read(IN_FORCE) or {"v": 0, "s": {}}
         found = _settings(self._local, document["s"])
@@ -63,7 +63,7 @@ class Store:
             raise SettingsError("v must be an integer, not %r" % (version,))
         if not 0 < version <= _VERSION_MAX or not isinstance(changes, dict):
             raise SettingsError("v must be 1 to %d and s an object" % _VERSION_MAX)
-        if version <= max(self.version, self.trial, self.refused):
+        if version <= max(self.version, self.trial, self._taken, self.refused):
             return False
         try:
             both = dict(self._local)
@@ -77,6 +77,8 @@ class Store:
         with open("/fleet.tmp", "w") as f:
             f.write(json.dumps({"v": version, "s": changes}))
         os.rename("/fleet.tmp", ON_TRIAL)
+        # The file is no longer the one on trial now: a receipt must not put it in force untried.
+        self._taken, self.trial = version, 0
         return True
 
     def confirm(self):

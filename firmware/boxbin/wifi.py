@@ -19,17 +19,18 @@ class Wifi:
     def __init__(self, ssid, key):
         self._ssid = ssid
         self._key = key
-        self._wlan = network.WLAN(network.STA_IF)
-        self._wlan.active(True)
+        self._wlan = None  # a radio that does not start must cost the link only, not the bin
 
     def joined(self):
         """True while the access point holds us and we have an address."""
-        return self._wlan.isconnected()
+        return self._wlan is not None and self._wlan.isconnected()
 
     async def join(self):
         """Join if needed. Raises OSError when it takes longer than _JOIN_MS."""
         if self.joined():
             return
+        self._wlan = network.WLAN(network.STA_IF)
+        self._wlan.active(True)
         self._wlan.disconnect()
         self._wlan.connect(self._ssid, self._key)
         for _ in range(_JOIN_MS // _LOOK_MS):
@@ -46,6 +47,6 @@ class Wifi:
     def rssi(self):
         """Signal strength in dBm, 0 when not joined."""
         try:
-            return self._wlan.status("rssi")
+            return self._wlan.status("rssi") if self._wlan else 0
         except (OSError, ValueError):
             return 0

@@ -120,10 +120,13 @@ class Sender(threading.Thread):
         for bin_id in gone:  # an empty retained message takes the old one off the broker
             self._link.publish(bin_id, "settings", b"", 1, retain=True)
         self._cleared = self._cleared or ready
-        held = [letter.bin for letter in letters if not self._publish(letter)]
+        held: dict[str, None] = {}
+        for letter in letters:  # after one that has no room, none to its bin: they go in order
+            if letter.bin in held or not self._publish(letter):
+                held[letter.bin] = None
         if held:  # the way is full: a fleet's worth of settings needs more than one go
             with self._store.writing() as connection:
-                for bin_id in dict.fromkeys(held):
+                for bin_id in held:
                     commands.wake(connection, bin_id, at_ms + 1000 * COMMAND_AGAIN_S)
                     wanted.wake(connection, bin_id, at_ms + 1000 * COMMAND_AGAIN_S)
         return bool(letters) and not held

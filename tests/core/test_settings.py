@@ -25,6 +25,8 @@ def test_a_bad_document_is_refused_whole_with_the_value():
         ({"": 1}, "unknown setting"),
         ({"ms": 1}, "unknown setting ms"),
         ({"mass_min": 1}, "unknown setting mass_min"),
+        ({"counts_per_kg 26000": 1}, "unknown setting counts_per_kg 26000"),
+        ({"counts_per_kg 26000 1000 1000000|zero_counts": 1}, "unknown setting"),
         ({"broker_host": "a b"}, "broker_host is 'a b', not a host name"),
         ({"ntp_host": 7}, "ntp_host is 7, not a host name"),
         ({"broker_host": "x" * 64}, "not a host name"),

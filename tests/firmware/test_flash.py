@@ -373,3 +373,28 @@ def test_a_full_file_system_is_no_thanks_and_nothing_is_lost():
     assert f.index.last == written
     assert [n for n, _ in lines_of(f)] == list(range(1, written + 1))
     assert f.append("deposit", ()) == written + 1, "room again after receipts"
+
+
+class NoMemory:
+    def loads(self, _text):
+        raise MemoryError
+
+
+def test_a_line_that_memory_is_too_short_to_read_is_not_damaged():
+    mount(Disk(256), fresh=True)
+    f = opened()
+    for _ in range(3):
+        f.append("deposit", ())
+    whole, epoch, json = f.batch(), f.index.epoch, wire.json
+    wire.json = NoMemory()
+    try:
+        assert f.batch() == (0, b"")
+        try:
+            opened()
+            raise AssertionError("opened without memory")
+        except MemoryError:
+            pass
+    finally:
+        wire.json = json
+    again = opened()
+    assert again.batch() == whole and again.index.epoch == epoch and again.repaired == 0

@@ -109,7 +109,7 @@ def names():
 def row(name):
     """(default, least, most) of a setting that is a number, or None."""
     start = _ROWS.find("|" + name + " ")
-    if start < 0 or not name:
+    if start < 0 or not name or " " in name:  # or a name could go on into the next row
         return None
     start += len(name) + 2
     numbers = _ROWS[start : _ROWS.find("|", start)].split(" ")

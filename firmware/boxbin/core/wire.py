@@ -89,7 +89,8 @@ def verify(key, bin_id, leaf, text):
 def read(key, bin_id, leaf, text):
     """Verify a signed text and return its JSON object as a dict.
 
-    Raises WireError `long`, `shape`, `mac` or `json`.
+    Raises WireError `long`, `shape`, `mac` or `json`. A MemoryError is none: it says nothing of
+    the text, and a line of the journal that could not be read for it must not count as damaged.
     """
     if len(text) > TEXT_BYTES_MAX:
         raise WireError("long")
@@ -98,7 +99,7 @@ def read(key, bin_id, leaf, text):
         raise WireError("json")
     try:
         value = json.loads(body)
-    except (ValueError, RuntimeError, MemoryError):  # nested deeper than the stack or the heap
+    except (ValueError, RuntimeError):  # nested deeper than the stack
         raise WireError("json")
     if not isinstance(value, dict):
         raise WireError("json")

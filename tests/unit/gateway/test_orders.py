@@ -39,13 +39,15 @@ class Wire:
         self.ready = threading.Event()
         self.ready.set()
         self.full = False
+        self.full_for = 0  # so many messages more
         self.sent: list[tuple[str, str, bytes, bool]] = []
 
     def publish(
         self, bin_id: str, leaf: str, payload: bytes, qos: int, *, retain: bool = False
     ) -> bool:
         assert qos == 1
-        if self.full:
+        if self.full or self.full_for:
+            self.full_for = max(0, self.full_for - 1)
             return False
         self.sent.append((bin_id, leaf, payload, retain))
         return True
@@ -210,6 +212,14 @@ def test_a_command_that_was_lost_is_not_overtaken_by_the_next(place: Place) -> N
     place.sent()  # lost: the bin never had it
     place.do("report", at_ms=NOW + 1000)
     assert [c["id"] for c in place.sent(NOW + 1000)] == [1, 2]
+
+
+def test_a_command_that_the_way_had_no_room_for_is_not_overtaken(place: Place) -> None:
+    place.do()
+    place.do("report")
+    place.wire.full_for = 1
+    assert place.sent() == [], "2 alone would make the bin take 1 for done before"
+    assert [c["id"] for c in place.sent(NOW + 3_000)] == [1, 2]
 
 
 def test_a_bin_has_room_for_so_many_commands(place: Place) -> None:
