@@ -73,8 +73,8 @@ class Link:
                 bad = isinstance(error, BadPacket)
                 if isinstance(error, Refused):
                     self._step = "refused"
-            if self.online or self.why == "start":
-                self.why = self._step
+            if self.online or self.why in ("start", "session"):
+                self.why = self._step  # a session that ends says little: what fails next says why
             if self.online:
                 self._lost_ms = self._clock.uptime_ms()
             gc.collect()
