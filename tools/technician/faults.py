@@ -115,7 +115,8 @@ FAULTS = (
     ),
     Fault(
         "display",
-        "It does not acknowledge a sentence on the bus (an idle bin notices at the next one).",
+        "It does not acknowledge a sentence, nor the picture that is sent again after "
+        "{drivers.display._AGAIN} s.",
         "(a dark display; lamp and sound go on)",
         "Sets it up anew each second until it answers.",
         "When it answers.",
@@ -218,7 +219,7 @@ BREAKS = (
     ),
     Break(
         "the broker does not answer, or nobody listens there",
-        "`no answer from … in {mqttclient.CONNECT_MS}`, or the error's number",
+        "`no answer from … in {mqttclient.CONNECT_MS}`; `write: OSError` with its number",
         "connect",
         "",
     ),
