@@ -43,6 +43,7 @@ class Base:
             self._on_edge,
         )
         self.progress = health.Progress(self.clock)
+        self._codes = []  # of faults, as they were found last
 
     def _connect(self, flash, outcome):
         """Link and orders, when the journal is open; `flash` is None where there is none."""
@@ -88,7 +89,7 @@ class Base:
 
     def _health(self):
         return health.describe(
-            self.clock, self.link, self.orders, self.store, self.boots, self.faults(), self.more()
+            self.clock, self.link, self.orders, self.store, self.boots, self._codes, self.more()
         )
 
     def _report(self):
@@ -99,7 +100,7 @@ class Base:
         if word == "status":
             return (("bin", self.identity.bin_id), ("online", self.link.online)) + self._health()
         if word == "faults":
-            return tuple((code, "") for code in self.faults())
+            return tuple((code, "") for code in self._codes)
         if word == "boots":
             return self.boots.report()
         return self.settings.changed()
@@ -135,6 +136,10 @@ class Base:
             self.face.display.refresh()
             self.each_second()
             gc.collect()
+            codes = self.faults()  # now: what is free is known right after a collection only
+            if codes != self._codes:
+                self._codes = codes
+                self.link.tell()
             await asyncio.sleep_ms(health.FEED_MS)
 
     async def _keep_time(self, alive):

@@ -9,7 +9,7 @@ from boxbin.core import rules
 
 WATCHDOG_MS = 60_000
 FEED_MS = 1_000
-_MEMORY_LOW_BYTES = 4_096  # free after a collection: less than a batch of lines and an exception
+_MEMORY_LOW_BYTES = 8_192  # free after a collection: a health message takes some 6 KB, lines less
 
 
 class Progress:

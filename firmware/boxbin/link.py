@@ -2,7 +2,7 @@
 
 Sending is go-back-N: one batch from the oldest unreceipted line, a bounded wait for the receipt,
 and the same again. A broker's PUBACK counts for nothing. Reconnects wait a random time whose window
-doubles up to a limit (core/backoff.py).
+doubles up to a limit (core/backoff.py). Longer than most files: one connection, up and down.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from boxbin.wifi import Wifi
 QUIET_MS = 120_000  # a TLS handshake stops the chip for a second: it waits so long for people
 _STEP_MS = 1_000
 _SLEEP_MS = 5_000
+_TELL_MS = 5_000  # from one health message to the next at least, however often faults change
 _DOWN_BYTES_MAX = 2_048  # a signed text from the gateway
 
 
@@ -47,6 +48,7 @@ class Link:
         self._clean = False  # ask the broker for a new session
         self._new_line = asyncio.Event()
         self._receipt = asyncio.Event()
+        self._news = asyncio.Event()
         self._step = "start"  # what is being tried, for `why`
         self._lost_ms = clock.uptime_ms()
         self.online = False
@@ -57,6 +59,10 @@ class Link:
     def line_written(self):
         """There is something to send."""
         self._new_line.set()
+
+    def tell(self):
+        """A fault began or ended: the gateway hears of it before the next health is due."""
+        self._news.set()
 
     async def run(self, alive):
         """Connect, serve, wait, again. `alive()` is called whenever a step came to its end."""
@@ -73,8 +79,8 @@ class Link:
                 bad = isinstance(error, BadPacket)
                 if isinstance(error, Refused):
                     self._step = "refused"
-            if self.online or self.why == "start":
-                self.why = self._step
+            if self.online or self.why in ("start", "session"):
+                self.why = self._step  # a session that ends says little: what fails next says why
             if self.online:
                 self._lost_ms = self._clock.uptime_ms()
             gc.collect()
@@ -194,10 +200,18 @@ class Link:
 
     async def _send_health(self, client):
         while True:
+            self._news.clear()
             body = wire.to_json(self._describe()).encode()
             text = wire.sign(self._identity.key, self._identity.bin_id, "health", body)
             await client.publish(self._topic("health"), text)
-            await asyncio.sleep_ms(self._settings.health_ms)
+            body = text = None
+            least_ms = min(_TELL_MS, self._settings.health_ms)
+            await asyncio.sleep_ms(least_ms)
+            try:
+                left_ms = self._settings.health_ms - least_ms
+                await asyncio.wait_for_ms(self._news.wait(), left_ms)
+            except asyncio.TimeoutError:
+                pass
 
     async def _send_answers(self, client):
         while True:

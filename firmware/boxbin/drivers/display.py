@@ -16,6 +16,7 @@ ROW_PX = 16
 # mirrored columns and rows (the cable is on top), COM pins, contrast, precharge, VCOMH, clock,
 # charge pump, normal, on.
 _SETUP = bytes.fromhex("ae2000a83fd30040a1c8da12818fd9f1db30d5808d14a4a6af")
+_AGAIN = 30  # so many calls of `refresh` after which the picture is sent again, come what may
 _WINDOW = bytes.fromhex("21007f220007")
 
 
@@ -54,15 +55,18 @@ class Display:
         self._frame = framebuf.FrameBuffer(self._buffer, WIDTH, HEIGHT, framebuf.MONO_VLSB)
         self._glyph = bytearray(32)
         self._glyph_frame = framebuf.FrameBuffer(self._glyph, 16, 16, framebuf.MONO_HLSB)
-        self._rows = ()
+        self._calls = 0
         self.found = False
 
     def show(self, rows):
         """Show up to four rows, each centred; a character without a glyph leaves its cell empty."""
-        self._rows = rows
         self._frame.fill(0)
         for index, row in enumerate(rows):
             self._row(index * ROW_PX, row)
+        self._send()
+
+    def _send(self):
+        self._calls = 0
         try:
             # The set-up each time: it may have lost its supply since, and it is 32 bytes.
             self._i2c.writeto(self._address, b"\x00" + _SETUP + _WINDOW)
@@ -72,9 +76,13 @@ class Display:
             self.found = False
 
     def refresh(self):
-        """Try again if the display did not answer last time; call every second or so."""
-        if not self.found:
-            self.show(self._rows)
+        """Send the picture again if it did not arrive, and now and then anyway: a display that is
+        gone is noticed so, and one that lost its supply for a moment does not stay dark. Call every
+        second or so.
+        """
+        self._calls += 1
+        if not self.found or self._calls >= _AGAIN:
+            self._send()
 
     def _row(self, y, row):
         width = sum(8 if ord(c) < 0x100 else 16 for c in row)

@@ -135,7 +135,14 @@ class Client:
             self._timer.cancel()
         if self._keepalive_s:
             limit_us = self._keepalive_s * 1_500_000
-            self._timer = self._session.kernel.after(limit_us, self._connection.close)
+            self._timer = self._session.kernel.after(limit_us, self._silent)
+
+    def _silent(self) -> None:
+        """Nothing was heard for too long: the last will goes out, even while there is no way to
+        close the connection.
+        """
+        self._session.ended(self, self._will)
+        self._connection.close()
 
     def _send(self, kind: int, body: bytes, flags: int = 0) -> None:
         size, head = len(body), bytearray([kind << 4 | flags])
