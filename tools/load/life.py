@@ -81,7 +81,7 @@ class Life:
         firmware: Path | None = None,
     ) -> None:
         if image is not None:
-            shutil.copytree(image, folder)
+            shutil.copytree(image, folder, dirs_exist_ok=True)
         port = TLS_PORT if trust else PLAIN_PORT
         who = Identity(BIN, KEY, LABEL_KEY, BROKER, port, made_s=MADE_S)
         if trust:
