@@ -195,8 +195,9 @@ class Link:
     async def _send_health(self, client):
         while True:
             body = wire.to_json(self._describe()).encode()
-            text = wire.sign(self._identity.key, self._identity.bin_id, "health", body)
-            await client.publish(self._topic("health"), text)
+            body = wire.sign(self._identity.key, self._identity.bin_id, "health", body)
+            await client.publish(self._topic("health"), body)
+            body = None  # a kilobyte, until the next
             await asyncio.sleep_ms(self._settings.health_ms)
 
     async def _send_answers(self, client):

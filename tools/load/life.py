@@ -33,7 +33,8 @@ LIMIT_S: Final = 240
 SEED: Final = 1
 MADE_S: Final = 1_790_000_000  # before the virtual world begins: a provisioned bin's clock
 OUT_OF_MEMORY: Final = ("MemoryError", "memory allocation failed")
-PHASES: Final = ("start", "visit", "connect", "catch-up", "visit online")
+PHASES: Final = ("start", "visits", "connect", "catch-up", "visit online")
+VISITS: Final = 33  # more than a bin remembers labels
 
 
 class Failed(Exception):
@@ -140,12 +141,13 @@ class Life:
         elif name == "catch-up":
             self.gateway.receipting = True
             seen = self.gateway.record
-            # The carton of "visit" came after everything that was stored.
+            # The cartons of "visits" came after everything that was stored.
             self.wait(lambda: not self.people.tally.promised, "all lines")
             if seen.gaps or seen.changed or seen.bad:
                 raise Failed(f"{name}: {seen.gaps} {seen.changed} {seen.bad}")
         else:
-            self.visit()
+            for _ in range(VISITS if name == "visits" else 1):
+                self.visit()
 
     def visit(self) -> None:
         """One person, one carton."""
