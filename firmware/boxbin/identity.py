@@ -58,7 +58,7 @@ def _blob(nvs, key, size=None, default=None, most=_BLOB_BYTES_MAX):
         raise IdentityError("NVS key %s cannot be read: %r" % (key, error))
     if size is not None and count != size:
         raise IdentityError("NVS key %s has %d bytes, not %d" % (key, count, size))
-    return bytes(buffer[:count])
+    return bytes(memoryview(buffer)[:count])  # a slice would be a copy more
 
 
 def _text(nvs, key, default=None):

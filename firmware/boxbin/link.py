@@ -202,9 +202,9 @@ class Link:
         while True:
             self._news.clear()
             body = wire.to_json(self._describe()).encode()
-            text = wire.sign(self._identity.key, self._identity.bin_id, "health", body)
-            await client.publish(self._topic("health"), text)
-            body = text = None
+            body = wire.sign(self._identity.key, self._identity.bin_id, "health", body)
+            await client.publish(self._topic("health"), body)
+            body = None  # a kilobyte, until the next
             least_ms = min(_TELL_MS, self._settings.health_ms)
             await asyncio.sleep_ms(least_ms)
             try:

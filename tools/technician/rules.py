@@ -10,6 +10,7 @@ import ast
 import io
 import re
 import tokenize
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from boxbin.core import rules
@@ -89,6 +90,12 @@ def events(text: str) -> dict[int, str]:
     }
 
 
+def every_rule() -> Iterator[tuple[int, int, str, int]]:
+    """The table row by row, as a bin has it."""
+    flat = iter(rules.RULES)
+    return zip(flat, flat, flat, flat, strict=True)  # type: ignore[arg-type]
+
+
 def rows(text: str) -> list[Row]:
     """The table of the source, with the words above each row."""
     comments = _comments(text)
@@ -101,7 +108,7 @@ def rows(text: str) -> list[Row]:
         raise TypeError("RULES is not a tuple")
     names, happen = states(text), events(text)
     found = []
-    for node, (where, on, deed, then) in zip(table.elts, rules.RULES, strict=True):
+    for node, (where, on, deed, then) in zip(table.elts[:: rules.ROW], every_rule(), strict=True):
         follow = [name for bit, (name, _) in names.items() if then & bit]
         found.append(
             Row(

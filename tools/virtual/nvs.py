@@ -1,6 +1,8 @@
 """The chip's non-volatile store, as a JSON file beside the flash image, seen from outside.
 
-``overlay/esp32.py`` reads and writes the same file: numbers are i32, texts are blobs in hex.
+``overlay/esp32.py`` reads and writes the same file: numbers are i32, texts are blobs in hex. A
+certificate has a file of its own, ``nvs.json.<key>``, and the mark IN_FILE in the JSON: on a chip
+it does not lie in the heap either.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from pathlib import Path
 
 NAMESPACE = "boxback"
 KEY_CHARACTERS = 15
+LONG_BYTES = 128
+IN_FILE = "@"
 
 
 def read_nvs(path: Path, namespace: str = NAMESPACE) -> dict[str, int | bytes]:
@@ -19,7 +23,9 @@ def read_nvs(path: Path, namespace: str = NAMESPACE) -> dict[str, int | bytes]:
         return {}
     stored: dict[str, int | str] = json.loads(path.read_text()).get(namespace, {})
     return {
-        key: bytes.fromhex(value) if isinstance(value, str) else value
+        key: (_own(path, key).read_bytes() if value == IN_FILE else bytes.fromhex(value))
+        if isinstance(value, str)
+        else value
         for key, value in stored.items()
     }
 
@@ -33,7 +39,18 @@ def update_nvs(path: Path, values: dict[str, int | bytes], namespace: str = NAME
     store = everything.setdefault(namespace, {})
     for key, value in values.items():
         store[key] = value.hex() if isinstance(value, bytes) else value
+        if isinstance(value, bytes) and len(value) > LONG_BYTES:
+            _write(_own(path, key), value)
+            store[key] = IN_FILE
+    _write(path, json.dumps(everything).encode())
+
+
+def _own(path: Path, key: str) -> Path:
+    return path.with_name(f"{path.name}.{key}")
+
+
+def _write(path: Path, data: bytes) -> None:
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
     temporary.touch(mode=0o600)  # keys lie in it
-    temporary.write_text(json.dumps(everything))
+    temporary.write_bytes(data)
     temporary.replace(path)

@@ -51,7 +51,11 @@ class NVS:
         self._d[_key(key)] = value
 
     def get_blob(self, key, buf):
-        value = unhexlify(self._get(key, str))
+        value = self._get(key, str)
+        if value == "@":  # a long one, in a file of its own (tools/virtual/nvs.py)
+            with _fs.open(_path + "." + key, "rb") as f:
+                return f.readinto(buf)
+        value = unhexlify(value)
         if len(value) > len(buf):
             raise OSError(_INVALID_LENGTH, "ESP_ERR_NVS_INVALID_LENGTH")
         buf[: len(value)] = value

@@ -6,7 +6,7 @@ import struct
 from typing import Protocol
 
 from tools.virtual.world.kernel import Kernel, Pending
-from tools.virtual.world.stream import Connection
+from tools.virtual.world.stream import Stream
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
 UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = 10, 11, 12, 13, 14
@@ -39,7 +39,7 @@ class Session(Protocol):
 class Client:
     """One MQTT connection."""
 
-    def __init__(self, session: Session, connection: Connection) -> None:
+    def __init__(self, session: Session, connection: Stream) -> None:
         self._session = session
         self._connection = connection
         self._buffer = bytearray()

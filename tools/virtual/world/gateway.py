@@ -19,7 +19,7 @@ from typing import Any
 from gateway import wire
 from tools.virtual.world.broker import Client
 from tools.virtual.world.kernel import Kernel
-from tools.virtual.world.stream import Connection
+from tools.virtual.world.stream import Stream
 
 QUEUE_MAX = 100  # messages kept for a bin that is away
 KEPT = 200  # health and done messages that are remembered
@@ -69,7 +69,7 @@ class Gateway:
         self._queue: list[tuple[int, str, bytes]] = []  # QoS 1 to the bin, not acknowledged
         self._packet_id = 0
 
-    def accept(self, connection: Connection) -> Client:
+    def accept(self, connection: Stream) -> Client:
         """A new connection of the bin."""
         return Client(self, connection)
 

@@ -37,6 +37,16 @@ class Handler(Protocol):
         """The bin's end is gone, and this side knows."""
 
 
+class Stream(Protocol):
+    """One stream, seen from the host's side: a Connection, or TLS over one."""
+
+    def send(self, data: bytes) -> None:
+        """To the bin."""
+
+    def close(self, *, reset: bool = False) -> None:
+        """End it."""
+
+
 @dataclass
 class Host:
     """A port of a host. Its faults may be changed at any time, for what comes after.
