@@ -84,9 +84,8 @@ class Ledger:
 
     def report(self):
         """Everything, as pairs: how often for which cause, and the last starts."""
-        pairs = [(name, self.counts[name]) for name in _NUMBERS]
-        pairs.append(("last", self.history))
-        return tuple(pairs)
+        pairs = tuple([(name, self.counts[name]) for name in _NUMBERS])
+        return pairs + (("last", self.history),)
 
 
 def _clean(text):
