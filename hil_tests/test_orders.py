@@ -143,7 +143,7 @@ def test_what_is_late_wrong_or_unknown_is_refused_with_the_reason(site: Site) ->
     with site.bin.world():
         site.gateway.publish("command", b"x" * 22 + b' {"id":4,"do":"open","args":{},"until":1}')
         site.gateway.publish("command", b"")
-    site.bin.wait_for_console("command refused: mac", 5)
+    site.bin.wait_for_console("command refused: WireError('mac'", 5)
     assert site.bin.flap() == "shut"
 
 
