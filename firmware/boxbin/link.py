@@ -107,6 +107,8 @@ class Link:
                 if self._quiet(""):
                     break
                 await _sleep(_STEP_MS, alive)
+            if self._clock.quality == "none":
+                log("link", "the time is not known: certificates may be refused for that")
             gc.collect()  # or memory runs out after some eight handshakes (micropython #13521)
             if self._tls is None:
                 try:
