@@ -311,7 +311,7 @@ class Level:
 
 def test_a_program_that_is_short_of_memory_or_hangs(tmp_path: Path) -> None:
     """A driver that takes the heap for half a minute, and later does not come back for as long."""
-    files = {"/app/a/boxbin/drivers/level.py": SICK_LEVEL % 7_800}
+    files = {"/app/a/boxbin/drivers/level.py": SICK_LEVEL % 3_500}
     with place(tmp_path / "bin", files) as made:
         made.wait_told("memory", 60)
         assert IDLE in made.bin.display_text()
