@@ -87,7 +87,9 @@ class Base:
 
     # -- told -----------------------------------------------------------------------------------
 
-    def _health(self):
+    def _health(self, brief=False):
+        if brief:
+            return health.brief(self._codes)
         return health.describe(
             self.clock, self.link, self.orders, self.store, self.boots, self._codes, self.more()
         )

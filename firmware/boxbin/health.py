@@ -9,7 +9,7 @@ from boxbin.core import rules
 
 WATCHDOG_MS = 60_000
 FEED_MS = 1_000
-_MEMORY_LOW_BYTES = 8_192  # free after a collection: a health message takes some 6 KB, lines less
+_MEMORY_LOW_BYTES = 4_096  # free after a collection: less than a batch of lines and an exception
 
 
 class Progress:
@@ -85,6 +85,12 @@ def describe(clock, link, orders, store, boots, codes, more):
         )
         + more
     )
+
+
+def brief(codes):
+    """The health message when there is no memory for a whole one."""
+    codes = [code for code in codes if code != "memory"]
+    return (("fw", VERSION), ("faults", codes + ["memory"]), ("heap", gc.mem_free()))
 
 
 def parts(flash, scanner, display_found, settings, visit):

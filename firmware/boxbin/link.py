@@ -28,7 +28,7 @@ class Link:
     """Runs for ever in `run`. `flash` is None in the safe state: then no lines are sent.
 
     `on_outcome(n, status, points, balance)` is called for each outcome of this journal,
-    `describe()` gives the health message as pairs, `quiet("")` is True when nobody is at the bin.
+    `describe(brief)` gives the health message as pairs, `quiet("")` is True when nobody is there.
     """
 
     def __init__(self, identity, settings, clock, flash, orders, on_outcome, describe, quiet):
@@ -203,10 +203,13 @@ class Link:
     async def _send_health(self, client):
         while True:
             self._news.clear()
-            body = wire.to_json(self._describe()).encode()
-            body = wire.sign(self._identity.key, self._identity.bin_id, "health", body)
-            await client.publish(self._topic("health"), body)
-            body = None  # a kilobyte, until the next
+            try:
+                text = self._health(False)
+            except MemoryError:  # to tell so is better than to lose the link
+                gc.collect()
+                text = self._health(True)
+            await client.publish(self._topic("health"), text)
+            text = None
             least_ms = min(_TELL_MS, self._settings.health_ms)
             await asyncio.sleep_ms(least_ms)
             try:
@@ -214,6 +217,10 @@ class Link:
                 await asyncio.wait_for_ms(self._news.wait(), left_ms)
             except asyncio.TimeoutError:
                 pass
+
+    def _health(self, brief):
+        body = wire.to_json(self._describe(brief)).encode()
+        return wire.sign(self._identity.key, self._identity.bin_id, "health", body)
 
     async def _send_answers(self, client):
         while True:

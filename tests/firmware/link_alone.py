@@ -66,7 +66,7 @@ link = Link(
     flash,
     NoOrders(),
     lambda *_: None,
-    lambda: (("fw", "alone"),),
+    lambda _: (("fw", "alone"),),
     lambda _: True,
 )
 

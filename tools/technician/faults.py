@@ -176,9 +176,10 @@ FAULTS = (
     ),
     Fault(
         "memory",
-        "Less than {health._MEMORY_LOW_BYTES} bytes of the heap are free.",
+        "Less than {health._MEMORY_LOW_BYTES} bytes of the heap are free after a collection, or a "
+        "whole health message found no room.",
         NOTHING,
-        "Goes on; sends fewer lines at a time.",
+        "Goes on; sends fewer lines at a time and a short health message.",
         "When there is more.",
         NO_LINE,
     ),
