@@ -234,7 +234,8 @@ def main():
         sys.print_exception(error)
         gc.collect()
         try:
-            boots.crashed(error)
+            if boots:
+                boots.crashed(error)
         except Exception as another:  # noqa: BLE001  (the restart matters more than its reason)
             log("boots", repr(another))
         time.sleep(_RESTART_S)  # a fault that comes at once must not become a storm

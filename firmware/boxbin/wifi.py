@@ -42,7 +42,7 @@ class Wifi:
 
     def dns(self):
         """Address of the DNS server that the network told us."""
-        return self._wlan.ifconfig()[3]
+        return self._wlan.ifconfig()[3] if self._wlan else ""
 
     def rssi(self):
         """Signal strength in dBm, 0 when not joined."""
