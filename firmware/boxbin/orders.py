@@ -80,6 +80,9 @@ class Orders:
             if isinstance(version, int):
                 self._answer_settings(version, "refused", str(error))
             return
+        except OSError as error:  # no room in flash: it comes again with the next connection, and
+            log("settings", "not kept:", error)  # the link, which brings the room, must live on
+            return
         log("settings", "version", version, "is on trial after a restart")
         self._took = version
         self.restart("settings")
@@ -172,16 +175,14 @@ class Orders:
         self._waiting.pop(0)
         self.done = number
         nvs.put("done", number)
-        data = ()
         if not why:
             log("orders", number, name)
             if name == "restart":
                 self.restart("command")
-            elif name == "report":
-                data = self._report()
-            elif not self._act(name, seconds):
+            elif name != "report" and not self._act(name, seconds):
                 why = "busy"
-        try:
+        try:  # a report reads the ledger's module, and is the longest text of all
+            data = self._report() if name == "report" and not why else ()
             text = self._text(number, "refused" if why else "done", why, data)
         except MemoryError:
             gc.collect()

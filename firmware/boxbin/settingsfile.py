@@ -91,8 +91,8 @@ class Store:
         """They do not stay: the next start has the ones before."""
         log("settings", "version", self.trial, "rolled back")
         self.refused, self.trial = self.trial, 0
+        nvs.put("refused", self.refused)  # first: nothing is told that may yet come in force
         nvs.put("tell", self.refused)
-        nvs.put("refused", self.refused)
         os.remove(ON_TRIAL)
 
 

@@ -66,3 +66,12 @@ def test_a_second_document_is_not_put_in_force_by_the_trial_of_the_first(lab: Fl
     assert start(lab, both) == (0, 0, 0, 30_000)
     assert start(lab) == (0, 2, 0, 20_000), "on trial as well"
     assert start(lab, RECEIPTED) == (2, 0, 0, 20_000)
+
+
+def test_no_roll_back_is_told_of_what_may_come_in_force(lab: FlashLab) -> None:
+    start(lab, TAKE % (1, 30_000))
+    told = "from boxbin import nvs\nprint('told', nvs.number('tell'))\n"
+    for _ in lab.cuts(START + "s.roll_back()\n"):
+        output = lab.run(START + told + TOLD).output
+        trial = int(re.findall(r"found \d+ (\d+)", output)[0])
+        assert re.findall(r"told (\d+)", output) == [str(1 - trial)]
