@@ -143,9 +143,8 @@ class Deeds(Machine):
             self._cartons += 1
             entry.again, self._is_again = self._is_again, False
             if label:
-                self._labels.append(label)
-                if len(self._labels) > self._settings.labels_remembered:
-                    del self._labels[0]
+                most = self._settings.labels_remembered * len(label)
+                self._labels = (self._labels + label)[-most:] if most else ""
         last = self._cartons >= self._settings.visit_cartons or now_ms >= self._visit_ends_ms
         key = "reused" if kind == "reuse" else "thanks_end" if last else "thanks"
         self._speaker.thank(now_ms, key, (_to_g(abs(mass_mg)),), last)
@@ -244,8 +243,7 @@ class Deeds(Machine):
     def _withdraw(self, line):
         self._line("withdrawn", ("of", line.n), ("g", _to_g(abs(line.mass_mg))))
         self.container.account.remove(line)
-        if line.label in self._labels:
-            self._labels.remove(line.label)  # an honest second try is welcome
+        self._labels = self._labels.replace(line.label, "")  # an honest second try is welcome
 
     def _tell_gone(self, now_ms, gone_mg):
         if self.state & NOBODY:

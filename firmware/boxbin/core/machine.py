@@ -22,7 +22,7 @@ class Machine:
         self.container = Container(settings)
         self.door = Door(settings, self._actions.append)
         self._speaker = Speaker(settings, self._actions.append)
-        self._labels = []  # codes that earned a thank-you here lately, oldest first
+        self._labels = ""  # codes that earned a thank-you here lately, oldest first: a third of a list
         self._at_rest = False
         self.state = STARTING
         self.deadline_ms = None
