@@ -22,7 +22,7 @@ class Machine:
         self.container = Container(settings)
         self.door = Door(settings, self._actions.append)
         self._speaker = Speaker(settings, self._actions.append)
-        # Codes that earned a thank-you here lately, the oldest written over: a third of a list's heap.
+        # Codes that earned a thank-you here lately, the oldest is written over; a list took thrice.
         self._labels = bytearray(wire.LABEL_CHARS * settings.labels_remembered)
         self._labels_at = 0
         self._at_rest = False
