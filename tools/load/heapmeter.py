@@ -1,10 +1,11 @@
-"""Become the MicroPython interpreter, as tools/virtual/interpreter.py does, with a meter at its heap.
+"""The MicroPython interpreter with a meter at its heap.
 
-Run in its place. Every call of `gc_alloc` and `gc_realloc` inside the interpreter's library comes
-through here (their entries in the library's jump table lead here), so the largest piece that was
-ever asked for is exact. After each SAMPLE_BYTES of allocations the garbage is collected and what
-is left is counted, so the peak of what lives at one time is true to a kilobyte; the program cannot
-tell. Loading of a `.mpy` is watched as well: what stays of it is bytecode and new names.
+Run in place of tools/virtual/interpreter.py. Every call of `gc_alloc` and `gc_realloc` inside the
+interpreter's library comes through here (their entries in the library's jump table lead here), so
+the largest piece that was ever asked for is exact. After each SAMPLE_BYTES of allocations the
+garbage is collected and what is left is counted, so the peak of what lives at one time is true to
+a kilobyte; the program cannot tell. Loading of a `.mpy` is watched as well: what stays of it is
+bytecode and new names.
 
 Figures go to the file `heap.meter` of the working folder (tools/load/limits.py reads them, and
 sets them to zero where a phase begins), modules to `heap.loads`. Runs without site-packages.

@@ -51,7 +51,7 @@ class Trust:
     context: ssl.SSLContext
 
 
-def make_trust(folder: Path) -> Trust:
+def make_trust() -> Trust:
     """A CA (P-256), a broker's and a bin's certificate, as a site would have them."""
     import trustme  # noqa: PLC0415  (of the test extra)
 
@@ -86,9 +86,7 @@ class Life:
         port = TLS_PORT if trust else PLAIN_PORT
         who = Identity(BIN, KEY, LABEL_KEY, BROKER, port, made_s=MADE_S)
         if trust:
-            who = replace(
-                who, tls_ca=trust.ca, tls_cert=trust.certificate, tls_key=trust.key
-            )
+            who = replace(who, tls_ca=trust.ca, tls_cert=trust.certificate, tls_key=trust.key)
         self.bin = VirtualBin(
             who,
             folder,

@@ -1,4 +1,4 @@
-"""What the firmware needs of its heap, its flash and its owner's patience: measured, phase by phase.
+"""What the firmware needs: heap by phase, flash, time until it is ready.
 
     python -m tools.load.limits [--json] [--stored 300]
 
@@ -38,7 +38,7 @@ EMULATION_KB: Final = HEAP_KB - FIRMWARE_HEAP_KB
 STORED: Final = 300
 STARTS: Final = 3
 SMALL_KB: Final = 128
-SEARCH_KB: Final = (FIRMWARE_HEAP_KB - 64, FIRMWARE_HEAP_KB)
+SEARCH_KB: Final = (FIRMWARE_HEAP_KB - 64, FIRMWARE_HEAP_KB + 16)
 LIMIT_S: Final = 60.0
 
 console = Console(stderr=True)
@@ -54,9 +54,13 @@ def metered(folder: Path) -> Iterator[memoryview]:
     before = process.INTERPRETER
     process.INTERPRETER = Path(heapmeter.__file__)
     try:
-        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
-            with memoryview(memory) as view, view.cast("Q") as slots:
-                yield slots
+        with (
+            path.open("r+b") as file,
+            mmap.mmap(file.fileno(), 0) as memory,
+            memoryview(memory) as view,
+            view.cast("Q") as slots,
+        ):
+            yield slots
     finally:
         process.INTERPRETER = before
 
@@ -102,10 +106,10 @@ def live(folder: Path, trust: Trust | None, image: Path, heap_kb: int) -> tuple[
     return done, ""
 
 
-def measure_needs(folder: Path, trust: Trust | None, image: Path) -> dict[str, int | None]:
-    """Phase to the smallest heap in KB in which it and all before it work, None: in none we have."""
+def measure_needs(folder: Path, trust: Trust | None, image: Path) -> dict[str, int]:
+    """Phase to the smallest heap in KB in which it and all before it work, of SEARCH_KB."""
     tried: dict[int, list[str]] = {}
-    found: dict[str, int | None] = {}
+    found: dict[str, int] = {}
     for phase in PHASES:
         low, high = SEARCH_KB  # fails, works
         while high - low > 1:
@@ -121,7 +125,7 @@ def measure_needs(folder: Path, trust: Trust | None, image: Path) -> dict[str, i
 
 
 def measure_ready(folder: Path) -> dict[str, Any]:
-    """Seconds from power to the first sentence and to the invitation, with real and virtual time."""
+    """Seconds from power to the first sentence and to the invitation."""
     life = Life(folder / "virtual")
     with life.bin as bin_:
         bin_.wifi(on=False)
@@ -151,7 +155,7 @@ def measure_size() -> dict[str, int]:
 
 def measure(stored: int, folder: Path) -> dict[str, Any]:
     """Everything."""
-    trust = make_trust(folder)
+    trust = make_trust()
     image = store(folder / "image", stored)
     figures: dict[str, Any] = {"stored lines": stored, "heap KB": FIRMWARE_HEAP_KB, "links": {}}
     for name, known in (("plain", None), ("tls", trust)):
@@ -182,7 +186,9 @@ def show(figures: dict[str, Any]) -> None:
     """Print as tables."""
     out = Console()
     for name, phases in figures["links"].items():
-        table = Table("phase", "lives", "peak", "needs", "largest pieces, bytes", title=f"{name}, KB")
+        table = Table(
+            "phase", "lives", "peak", "needs", "largest pieces, bytes", title=f"{name}, KB"
+        )
         for phase, found in phases.items():
             pieces = " ".join(str(size) for size in found["largest"][:4])
             needs = str(found["needs KB"])

@@ -93,7 +93,7 @@ def events(text: str) -> dict[int, str]:
 def every_rule() -> Iterator[tuple[int, int, str, int]]:
     """The table row by row, as a bin has it."""
     flat = iter(rules.RULES)
-    return zip(flat, flat, flat, flat, strict=True)  # type: ignore[arg-type]
+    return zip(flat, flat, flat, flat, strict=True)
 
 
 def rows(text: str) -> list[Row]:

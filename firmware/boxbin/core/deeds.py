@@ -5,7 +5,7 @@ writes lines, moves the flap, says something; it returns the state that follows,
 first (or only) one in the table. Events come in through visit.py.
 """
 
-from . import rules
+from . import rules, wire
 from .machine import Machine
 from .rules import ARMED, CLOSED, COLLECT, DROP, IDLE, LABEL, NOBODY, OPENING, REUSE, STAY, STEADY
 from .settings import REQUIRED
@@ -142,10 +142,10 @@ class Deeds(Machine):
             self._deposit_ms = now_ms
             self._cartons += 1
             entry.again, self._is_again = self._is_again, False
-            if label:
-                self._labels.append(label)
-                if len(self._labels) > self._settings.labels_remembered:
-                    del self._labels[0]
+            if label and self._labels:
+                at = self._labels_at
+                self._labels[at : at + wire.LABEL_CHARS] = label.encode()
+                self._labels_at = (at + wire.LABEL_CHARS) % len(self._labels)
         last = self._cartons >= self._settings.visit_cartons or now_ms >= self._visit_ends_ms
         key = "reused" if kind == "reuse" else "thanks_end" if last else "thanks"
         self._speaker.thank(now_ms, key, (_to_g(abs(mass_mg)),), last)
@@ -244,8 +244,10 @@ class Deeds(Machine):
     def _withdraw(self, line):
         self._line("withdrawn", ("of", line.n), ("g", _to_g(abs(line.mass_mg))))
         self.container.account.remove(line)
-        if line.label in self._labels:
-            self._labels.remove(line.label)  # an honest second try is welcome
+        for at in range(0, len(self._labels), wire.LABEL_CHARS):
+            if self._labels[at : at + wire.LABEL_CHARS] == line.label.encode():
+                # An honest second try is welcome.
+                self._labels[at : at + wire.LABEL_CHARS] = bytes(wire.LABEL_CHARS)
 
     def _tell_gone(self, now_ms, gone_mg):
         if self.state & NOBODY:

@@ -1,6 +1,6 @@
 """The table at work: a visit's state, what it knows, its faults, the actions that it asks for."""
 
-from . import rules
+from . import rules, wire
 from .container import Container
 from .door import Door
 from .rules import CLOSED, DROP, LABEL, STARTING, STEADY
@@ -22,7 +22,9 @@ class Machine:
         self.container = Container(settings)
         self.door = Door(settings, self._actions.append)
         self._speaker = Speaker(settings, self._actions.append)
-        self._labels = []  # codes that earned a thank-you here lately, oldest first
+        # Codes that earned a thank-you here lately, the oldest is written over; a list took thrice.
+        self._labels = bytearray(wire.LABEL_CHARS * settings.labels_remembered)
+        self._labels_at = 0
         self._at_rest = False
         self.state = STARTING
         self.deadline_ms = None
@@ -85,7 +87,7 @@ class Machine:
         if coming[0]:
             self._coming = coming
             self._event(now_ms, rules.PASS)
-        if label and label not in self._labels:
+        if label and label.encode() not in self._labels:
             self._coming_label = label
             self._event(now_ms, rules.SCANNED)
 

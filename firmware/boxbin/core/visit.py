@@ -222,7 +222,7 @@ class Visit(Weighing):
 
     def _scan_label(self, now_ms, text):
         label = wire.label_code(self._label_key, text)
-        if label in self._labels:
+        if label.encode() in self._labels:
             if self.state == LABEL:
                 self._speaker.message(now_ms, "label_seen")
         elif label != self._label:

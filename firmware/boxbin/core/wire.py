@@ -16,6 +16,7 @@ LINE_BYTES_MAX = 512
 PAYLOAD_BYTES_MAX = 8192
 PAYLOAD_LINES_MAX = 32
 KEY_BYTES = 32
+LABEL_CHARS = 22  # of a label's code
 N_MAX = 0x7FFFFFFF
 TEXT_BYTES_MAX = 2_048  # a signed text that a bin is sent; the largest are settings
 TEXT_PARTS_MAX = 64  # objects and arrays in one: each is heap, also in one another without end

@@ -1,7 +1,7 @@
-"""TLS in front of a host of the world: a handler that unwraps what the bin sends, and wraps what goes back.
+"""TLS in front of a host of the world: unwraps what the bin sends, wraps what goes back.
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # with a certificate, and who may come
-    world.net.listen("broker.test", 8883, lambda c: Secured(context, c, gateway.accept))
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # with a certificate, and who may come
+world.net.listen("broker.test", 8883, lambda c: Secured(context, c, gateway.accept))
 """
 
 from __future__ import annotations
