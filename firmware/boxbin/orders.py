@@ -75,7 +75,7 @@ class Orders:
         try:
             if version == self._took or not self._store.take(value):
                 return
-        except (SettingsError, OSError) as error:  # the latter: no room in flash, nothing is kept
+        except SettingsError as error:
             log("settings", "refused:", error)
             if isinstance(version, int):
                 self._answer_settings(version, "refused", str(error))
