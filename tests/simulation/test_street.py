@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tools.load import marathon
 from tools.load.measure import CURVES, draw, flash_use, slope
 from tools.load.street import run_outage, run_soak, street
 
@@ -57,3 +58,11 @@ def test_equal_seeds_give_equal_days(tmp_path):
             seen.append((place.people.tally.visits, place.bin.log(), place.gateway.record.crcs))
     assert seen[0][0] >= 2
     assert seen[0] == seen[1]
+
+
+def test_visits_through_decisions_and_journal_alone(tmp_path):
+    samples = list(marathon.run(240, 20, tmp_path))
+    assert [s["visits"] for s in samples] == list(range(20, 241, 20))
+    assert {s["files"] for s in samples} == {samples[0]["files"]}
+    assert all(s["repaired"] == 0 and s["backlog"] < 10 for s in samples)
+    assert not slope(samples, "heap_free")[2]
