@@ -8,7 +8,8 @@ a kilobyte; the program cannot tell. Loading of a `.mpy` is watched as well: wha
 bytecode and new names.
 
 Figures go to the file `heap.meter` of the working folder (tools/load/limits.py reads them, and
-sets them to zero where a phase begins), modules to `heap.loads`. Runs without site-packages.
+sets them to zero where a phase begins), modules to `heap.loads` whenever LIVE was set to zero.
+Runs without site-packages.
 """
 
 import ctypes
@@ -26,6 +27,8 @@ TOPS_KEPT = 6
 SLOTS = TOPS + TOPS_KEPT
 SAMPLE_BYTES = 1024
 FIRMWARE = b"/app/"
+HEAD_BYTES = 16
+NAMES_BYTES = 14_000  # the last doubling of the table of names is the emulation's (process.py)
 JUMP_SLOT = 7  # R_X86_64_JUMP_SLOT
 RELOCATIONS, SYMBOLS = 4, 11  # kinds of ELF sections: SHT_RELA, SHT_DYNSYM
 
@@ -66,12 +69,15 @@ class Meter:
         self._base = self._address("gc_alloc") - value
         self._kept: list[Any] = []  # what C calls must not be collected by Python
         self._since = 0
+        self._loading: set[int] | None = None  # pieces asked for while a module is loaded
         self._info = (ctypes.c_size_t * 16)()
         file = Path(METER).open("r+b")  # noqa: SIM115  (open for as long as this process lives)
         self._memory = mmap.mmap(file.fileno(), 8 * SLOTS)
         self.slots = memoryview(self._memory).cast("Q")
-        self._loads = Path(LOADS).open("a")  # noqa: SIM115
+        self._modules: dict[str, dict[int, tuple[int, bytes]]] = {}
         self._library.qstr_str.restype = ctypes.c_char_p
+        self._library.gc_nbytes.restype = ctypes.c_size_t
+        self._library.gc_nbytes.argtypes = [ctypes.c_void_p]
 
     def attach(self) -> None:
         """From now on every allocation is seen."""
@@ -93,13 +99,18 @@ class Meter:
 
     def _alloc(self, original: Callable[..., Any], size: int, arguments: tuple[Any, ...]) -> Any:
         self._since += size
-        if self._since > SAMPLE_BYTES:
+        if not self.slots[LIVE]:
+            self._report()
+        elif self._since > SAMPLE_BYTES:
             self.sample()
         if size > self.slots[SLOTS - 1] and size not in self.slots[TOPS:]:
             tops = sorted([*self.slots[TOPS : SLOTS - 1], size], reverse=True)
             for i, top in enumerate(tops):
                 self.slots[TOPS + i] = top
-        return original(*arguments)
+        got = original(*arguments)
+        if self._loading is not None and got:
+            self._loading.add(got)
+        return got
 
     def sample(self) -> int:
         """Bytes that live now."""
@@ -112,12 +123,27 @@ class Meter:
         self.slots[PEAK] = max(self.slots[PEAK], live)
         return live
 
+    def _look(self, piece: int) -> tuple[int, bytes]:
+        """Size and first bytes of a piece, by which it is known again; (0, b"") when it is free."""
+        size = self._library.gc_nbytes(piece)
+        return (size, ctypes.string_at(piece, HEAD_BYTES)) if size else (0, b"")
+
+    def _report(self) -> None:
+        """What lives of each module that was loaded; not the code of its body, which has run."""
+        self.sample()
+        with Path(LOADS).open("w") as file:
+            for path, pieces in self._modules.items():
+                kept = (found[0] for piece, found in pieces.items() if self._look(piece) == found)
+                file.write(f"{path} {sum(size for size in kept if size < NAMES_BYTES)}\n")
+
     def _load(self, original: Callable[..., Any], name: int, context: int) -> None:
-        before = self.sample()
+        pieces: set[int] = set()
+        self._loading = pieces
         original(name, context)
+        self._loading = None
+        self.sample()
         path = self._library.qstr_str(name)
-        self._loads.write(f"{path.decode()} {self.sample() - before}\n")
-        self._loads.flush()
+        self._modules[path.decode()] = {piece: self._look(piece) for piece in pieces}
         if not path.startswith(FIRMWARE):  # the emulation, which a chip does not have
             for i in range(PEAK, SLOTS):
                 self.slots[i] = 0

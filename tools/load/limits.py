@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.load import heapmeter
-from tools.load.life import INVITING, PHASES, Failed, Life, Trust, make_trust, store
+from tools.load.life import INVITING, PHASES, REST_MS, Failed, Life, Trust, make_trust, store
 from tools.technician.build import build_firmware
 from tools.virtual import process
 from tools.virtual.process import FIRMWARE_HEAP_KB, HEAP_KB
@@ -84,8 +84,10 @@ def measure_phases(folder: Path, trust: Trust | None, image: Path) -> dict[str, 
 def measure_code(folder: Path) -> dict[str, int]:
     """Module of the firmware to the bytes of heap that its bytecode and its new names take."""
     life = Life(folder)
-    with metered(folder), life.bin:
+    with metered(folder) as slots, life.bin:
         next(life.phases())
+        slots[heapmeter.LIVE] = 0  # asks for the modules
+        life.bin.advance(REST_MS)
     found = {}
     for line in (folder / heapmeter.LOADS).read_text().splitlines():
         path, _, size = line.rpartition(" ")
