@@ -24,6 +24,7 @@ def test_a_bad_document_is_refused_whole_with_the_value():
         ({"label_policy": 1}, "label_policy is 1, allowed: required"),
         ({"": 1}, "unknown setting"),
         ({"ms": 1}, "unknown setting ms"),
+        ({"labels_remembered": 200}, "allowed 0 to 64"),  # with 120 the heap was too short
         ({"mass_min": 1}, "unknown setting mass_min"),
         ({"counts_per_kg 26000": 1}, "unknown setting counts_per_kg 26000"),
         ({"counts_per_kg 26000 1000 1000000|zero_counts": 1}, "unknown setting"),

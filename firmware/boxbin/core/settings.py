@@ -46,7 +46,7 @@ _ROWS = (
     "health_ms 60000 1000 3600000|"
     "visit_ms 600000 30000 3600000|"
     "visit_cartons 20 1 200|"
-    "labels_remembered 32 0 200|"  # a label earns thanks here once in so many
+    "labels_remembered 32 0 64|"  # a label earns thanks here once in so many; 75 bytes of heap each
     "trial_ms 600000 10000 3600000|"  # new settings are on trial so long (settingsfile.py)
     "broker_port 0 0 65535|"  # 0: as provisioned
 )
