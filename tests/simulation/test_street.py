@@ -63,6 +63,6 @@ def test_equal_seeds_give_equal_days(tmp_path):
 def test_visits_through_decisions_and_journal_alone(tmp_path):
     samples = list(marathon.run(240, 20, tmp_path))
     assert [s["visits"] for s in samples] == list(range(20, 241, 20))
-    assert {s["files"] for s in samples} == {samples[0]["files"]}
+    assert max(s["files"] for s in samples) - min(s["files"] for s in samples) <= 1
     assert all(s["repaired"] == 0 and s["backlog"] < 10 for s in samples)
     assert not slope(samples, "heap_free")[2]
