@@ -24,6 +24,7 @@ check: setup-test ## lint, format, types, import directions
 
 bench: setup-test ## measure what the README states: times, memory, sizes
 	@$(BIN)/python -m tools.load.bench
+	@$(BIN)/python -m tools.load.limits
 
 format: setup-test ## let ruff format and mend what it can
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
