@@ -84,7 +84,10 @@ class Link:
             if self.online:
                 self._lost_ms = self._clock.uptime_ms()
             gc.collect()
-            self._clean = bad  # or the session would bring the same message again
+            # Also after a try that did not come as far as the broker.
+            self._clean = bad or (
+                self._clean and not self.online
+            )  # or the session would bring the same message again
             failures = 0 if self.online and not bad else failures + 1
             self.online = False
             await self._wait(failures, alive)

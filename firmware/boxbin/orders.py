@@ -2,7 +2,8 @@
 
 Commands wait in a row until nobody is at the bin, each no longer than its deadline. The id is in
 NVS before a command is done: a power cut in between leaves one that is not done rather than one
-that is done twice, and its answer then says `before`.
+that is done twice. An id that is not new, and whose answer is not at hand any more, is refused as
+`before`: it was done once, or passed over; the bin cannot tell.
 """
 
 import asyncio
@@ -56,7 +57,7 @@ class Orders:
             return
         if number <= self.done:
             again = number == self._last[0]
-            self._put(self._last[1] if again else self._text(number, "done", "before"))
+            self._put(self._last[1] if again else self._text(number, "refused", "before"))
             return
         name = why = ""
         seconds = until = 0
