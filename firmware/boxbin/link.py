@@ -84,8 +84,8 @@ class Link:
             if self.online:
                 self._lost_ms = self._clock.uptime_ms()
             gc.collect()
-            # A new session, or the old one would bring the same message again; also after a try that
-            # did not come as far as the broker.
+            # A new session, or the old one would bring the same message again; also after a try
+            # that did not come as far as the broker.
             self._clean = bad or (self._clean and not self.online)
             failures = 0 if self.online and not bad else failures + 1
             self.online = False
