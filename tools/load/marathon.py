@@ -23,7 +23,7 @@ from tools.load.measure import draw, flash_use, slope
 from tools.technician.build import make_flash_image
 from tools.virtual.process import HEAP, command, environment
 
-SCRIPT = Path(__file__).with_name("marathon_chip.py")
+SCRIPT = Path(__file__).parent / "chip" / "marathon.py"
 LIMIT_S = 3_600
 GROWING = ("heap_free", "files", "file_bytes", "segments", "erases_per_visit")
 
