@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from gateway import config, wire
+from gateway import config, onlyone, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +56,14 @@ def fail(text: str, code: int = FAILURE) -> NoReturn:
     """Print the reason and end with the code: 2 for wrong usage or settings, 1 for a failure."""
     typer.echo(f"boxback: {text}", err=True)
     raise typer.Exit(code)
+
+
+def start_hint(settings: Settings, path: Path | None) -> str:
+    """Say that no gateway runs, and how to start one; "" when one runs."""
+    if onlyone.held(settings.gateway_dir / "serve.lock"):
+        return ""
+    which = "" if path is None else f" -c {path}"
+    return f"no gateway runs on {settings.gateway_dir}: boxback run{which} starts one"
 
 
 def settings_or_exit(path: Path | None) -> Settings:

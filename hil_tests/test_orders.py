@@ -168,7 +168,9 @@ def test_without_the_time_a_bin_opens_for_nobody_but_can_be_found(tmp_path: Path
         site.wait_connected()
         site.bin.wait_for_text(IDLE, 20)
         site.command("open")
-        assert site.wait_answer(id=1)["why"] == "no clock"
+        site.bin.advance(30_000)
+        assert not site.answers(id=1), "the time may come yet"
+        assert site.wait_answer(60, id=1)["why"] == "no clock"
         site.command("identify", until=1, s=3)
         assert site.wait_answer(id=2)["status"] == "done"
         site.bin.wait_for(lambda: "clock" in site.health()["faults"], 10, "the fault clock")
@@ -177,6 +179,18 @@ def test_without_the_time_a_bin_opens_for_nobody_but_can_be_found(tmp_path: Path
         site.command("open", s=3)
         assert site.wait_answer(id=3)["status"] == "done"
         site.bin.wait_for(lambda: "clock" not in site.health()["faults"], 10, "no fault clock")
+
+
+def test_a_command_that_comes_just_before_the_time_waits_for_it(tmp_path: Path) -> None:
+    """After a power cut the link is there first: what was asked meanwhile is not thrown away."""
+    with at_site(tmp_path / "bin", power=False) as site:
+        site.bin.engine.sntp.on = False
+        site.bin.power_on()
+        site.wait_connected()
+        site.command("open", s=3)
+        site.bin.advance(5_000)
+        site.bin.engine.sntp.on = True
+        assert site.wait_answer(40, id=1)["status"] == "done"
 
 
 # -- settings ------------------------------------------------------------------------------------

@@ -87,9 +87,10 @@ class Link:
             # A new session, or the old one would bring the same message again; also after a try
             # that did not come as far as the broker.
             self._clean = bad or (self._clean and not self.online)
-            failures = 0 if self.online and not bad else failures + 1
+            failures = 0 if self.online and not bad else failures
             self.online = False
             await self._wait(failures, alive)
+            failures += 1
 
     async def _wait(self, failures, alive):
         s = self._settings

@@ -19,6 +19,7 @@ from boxbin.log import log
 _WAITING_MAX = 4
 _ANSWERS_MAX = 4
 _BUSY_MS = 600_000  # a command without deadline, or a restart, waits so long for people to leave
+_CLOCK_MS = 60_000  # after the power came back the time is known a moment later than the link
 _ANSWER_MS = 3_000  # an answer may take so long to be on its way before a restart
 _LOOK_MS = 250
 
@@ -36,7 +37,7 @@ class Orders:
         self._act = act
         self._quiet = quiet
         self._report = report
-        self._waiting = []  # (id, name, seconds, until or 0, why not, since_ms), in order of ids
+        self._waiting = []  # (id, command, since_ms), in order of ids
         self._answers = []  # [text, packet id or 0, version whose roll-back it tells or 0]
         self._last = (0, b"")  # the newest answer, to be given again
         self._restart = ""  # why, when the bin is to start again
@@ -59,16 +60,10 @@ class Orders:
             again = number == self._last[0]
             self._put(self._last[1] if again else self._text(number, "refused", "before"))
             return
-        name = why = ""
-        seconds = until = 0
-        try:
-            name, seconds, until = commands.check(value, self._clock.unix_ms())
-        except commands.CommandError as error:
-            why = str(error)
         if len(self._waiting) >= _WAITING_MAX:
             log("orders", "too many at once:", number)  # not done: the gateway asks again
             return
-        self._waiting.append((number, name, seconds, until, why, self._clock.uptime_ms()))
+        self._waiting.append((number, value, self._clock.uptime_ms()))
 
     def take_settings(self, value):
         """A verified settings document."""
@@ -166,13 +161,20 @@ class Orders:
 
     def _next(self):
         """Do the first of the row, if it can be done now or never."""
-        number, name, seconds, until, why, since_ms = self._waiting[0]
-        if not why and until and self._clock.unix_ms() > until:
-            why = "late"
-        if not why and name != "report" and not self._quiet(name):
-            if until or self._clock.uptime_ms() - since_ms < _BUSY_MS:
+        number, value, since_ms = self._waiting[0]
+        waited_ms = self._clock.uptime_ms() - since_ms
+        name = why = ""
+        seconds = 0
+        try:
+            name, seconds, until = commands.check(value, self._clock.unix_ms())
+            if name != "report" and not self._quiet(name):
+                if until or waited_ms < _BUSY_MS:
+                    return
+                why = "busy"
+        except commands.CommandError as error:
+            why = str(error)
+            if why == commands.NO_CLOCK and waited_ms < _CLOCK_MS:
                 return
-            why = "busy"
         self._waiting.pop(0)
         self.done = number
         nvs.put("done", number)

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
-from gateway import onlyone
 from gateway.clihelp import LATER, plain, span
 from gateway.fleet.listing import QUIET_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from gateway.config import Settings
     from gateway.store import Store
 
 WAIT_MAX_S: Final = 3_600
@@ -37,14 +34,6 @@ _T = TypeVar("_T")
 def say(text: str) -> None:
     """Tell on standard error how it goes."""
     typer.echo(plain(text), err=True)
-
-
-def start_hint(settings: Settings, config: Path | None) -> str:
-    """Say that no gateway runs, and how to start one; "" when one runs."""
-    if onlyone.held(settings.gateway_dir / "serve.lock"):
-        return ""
-    which = "" if config is None else f" -c {config}"
-    return f"no gateway runs on {settings.gateway_dir}: boxback run{which} starts one"
 
 
 def there_hint(store: Store, bin_id: str) -> str:

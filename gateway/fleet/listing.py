@@ -21,12 +21,16 @@ from gateway.clihelp import (
     reading_or_exit,
     settings_or_exit,
     span,
+    start_hint,
 )
 from gateway.fleet.faults import is_closing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import sqlalchemy as sa
 
+    from gateway.config import Settings
     from gateway.store.fleet import BinState
     from gateway.store.wanted import Wanted
 
@@ -114,7 +118,15 @@ def list_bins(
     elif not shown:
         typer.echo(f"No bin needs a hand ({len(found)} looked at).")
     else:
+        tell_when_stopped(settings, config)
         Console().print(_table(shown, found))
+
+
+def tell_when_stopped(settings: Settings, config: Path | None) -> None:
+    """Say so when no gateway runs: what is shown then was heard before it ended."""
+    hint = start_hint(settings, config)
+    if hint:
+        typer.echo(f"boxback: {hint}; what follows is what was heard last", err=True)
 
 
 def _table(shown: list[Row], found: list[Row]) -> Table:

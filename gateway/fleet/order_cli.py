@@ -27,11 +27,12 @@ from gateway.clihelp import (
     plain,
     reading_or_exit,
     settings_or_exit,
+    start_hint,
     store_or_exit,
     unknown_bin,
     when,
 )
-from gateway.fleet.asking import WaitOption, later, say, start_hint, there_hint, wait_for
+from gateway.fleet.asking import WaitOption, later, say, there_hint, wait_for
 from gateway.fleet.orderform import WITHIN_MAX_S, OrderError
 from gateway.fleet.show import command_document
 

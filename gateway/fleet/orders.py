@@ -43,7 +43,8 @@ def want(connection: sa.Connection, bin_id: str, edit: Edit, *, by: str, at_ms: 
     for name in edit.reset:
         after.pop(name, None)
     after.update(edit.put)
-    if after == before and (base is not None or not told.settings):
+    # The same again after a refusal is an answer to it: the bin then no longer warns of it.
+    if after == before and base is last and (base is not None or not told.settings):
         return Change(bin_id, 0, before, after)
     version = 1 + max(last.version if last else 0, told.settings, told.refused_settings)
     document = json.dumps(dict(sorted(after.items())), separators=(",", ":")).encode("ascii")

@@ -22,10 +22,11 @@ from gateway.clihelp import (
     plain,
     reading_or_exit,
     settings_or_exit,
+    start_hint,
     store_or_exit,
     unknown_bin,
 )
-from gateway.fleet.asking import WaitOption, later, say, start_hint, there_hint, wait_for
+from gateway.fleet.asking import WaitOption, later, say, there_hint, wait_for
 from gateway.fleet.orderform import (
     Change,
     Edit,

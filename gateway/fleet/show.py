@@ -27,7 +27,14 @@ from gateway.clihelp import (
     when,
 )
 from gateway.fleet.faults import advice, is_closing
-from gateway.fleet.listing import Row, as_document, rows, seen, settings_words
+from gateway.fleet.listing import (
+    Row,
+    as_document,
+    rows,
+    seen,
+    settings_words,
+    tell_when_stopped,
+)
 
 if TYPE_CHECKING:
     from gateway.store.commands import Command
@@ -84,6 +91,7 @@ def show(bin_id: BinArgument, config: ConfigOption = None, as_json: JsonOption =
     if as_json:
         typer.echo(json.dumps(_document(found), ensure_ascii=False))
         return
+    tell_when_stopped(settings, config)
     console = Console()
     for title, pairs in _sections(found):
         grid = Table.grid(padding=(0, 2))

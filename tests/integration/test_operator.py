@@ -65,6 +65,7 @@ def test_commands_reach_the_bin_and_are_on_record(tmp_path: Path) -> None:
 def test_settings_come_into_force_or_are_refused_in_the_bins_own_words(tmp_path: Path) -> None:
     with at_desk(tmp_path) as (fleet, w):
         bin_id = w.made.bin
+        assert "no gateway runs" not in fleet("list")
         refused = fleet("set", bin_id, "mass_min_mg=3", code=1)
         assert "mass_min_mg is 3, allowed 5000 to 1000000" in refused
         assert "in force" in fleet("set", bin_id, "mass_min_mg=30000", "--wait-s", "40")
@@ -73,3 +74,5 @@ def test_settings_come_into_force_or_are_refused_in_the_bins_own_words(tmp_path:
         log = fleet("log", bin_id)
         assert "refused" in log
         assert "in force" in log
+    for words in (("list",), ("show", bin_id)):
+        assert "no gateway runs" in fleet(*words), "what is shown was heard before it ended"

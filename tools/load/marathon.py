@@ -11,6 +11,7 @@ faked but the readings (noise, a swing and a step) and the gateway's receipts.
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -84,6 +85,8 @@ def main(
     else:
         for name, (found, spread, growth) in slopes.items():
             words = "GROWTH" if growth else "no growth"
+            if math.isinf(spread):
+                words = "too few samples to tell"
             typer.echo(f"{name:<18} {found:>10.4f} ± {spread:.4f} in 1,000 visits  {words}")
     if grows:
         raise typer.Exit(1)

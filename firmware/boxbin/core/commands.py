@@ -11,6 +11,7 @@ SECONDS_DEFAULT = 30
 _SECONDS_MAX = 300
 _ID_MAX = 0x7FFFFFFF
 BYTES_MAX = 512
+NO_CLOCK = "no clock"
 
 
 class CommandError(ValueError):
@@ -41,7 +42,7 @@ def check(value, unix_ms):
         raise CommandError("args: s is %d, allowed 1 to %d" % (seconds, _SECONDS_MAX))
     if not unix_ms:
         if name not in HARMLESS.split(" "):
-            raise CommandError("no clock")
+            raise CommandError(NO_CLOCK)
         return name, seconds, 0
     if unix_ms > until:
         raise CommandError("late")

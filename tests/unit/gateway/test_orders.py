@@ -301,6 +301,20 @@ def test_settings_reach_a_bin_that_is_away_through_the_broker_and_again_when_it_
     assert len(place.sent(NOW + 7_200_000)) == 1
 
 
+def test_the_same_settings_after_a_refusal_end_its_warning(place: Place) -> None:
+    """A bin warns of a refused version until a newer one is in force: going back must be possible."""
+    place.want(mass_min_mg=30000)
+    place.sent()
+    place.answer(settings=1, status="done", why="")
+    place.want(mass_min_mg=3)
+    place.sent()
+    place.answer(settings=2, status="refused", why="mass_min_mg is 3")
+    assert place.want(mass_min_mg=30000) == 3
+    assert place.sent() == [{"v": 3, "s": {"mass_min_mg": 30000}}]
+    place.answer(settings=3, status="done", why="")
+    assert place.want(mass_min_mg=30000) == 0, "nothing to change"
+
+
 def test_refused_settings_are_no_ground_to_build_on(place: Place) -> None:
     place.want(mass_min_mg=30000)
     place.answer(settings=1, status="done", why="")
