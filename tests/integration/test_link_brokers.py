@@ -161,6 +161,6 @@ def test_the_whole_bin_comes_through_cuts(a_field: Field, tmp_path: Path) -> Non
         a_field.bin(tmp_path, made, proxy.port) as bin_,
     ):
         give_back(bin_, "SF1000000001")
-        wait_for("a good connection", lambda: len(proxy.passages) > len(CUTS), LIMIT_S)
+        bin_.wait_for(lambda: len(proxy.passages) > len(CUTS), 2 * LIMIT_S, "a good connection")
         a_field.wait_lines(made, "boot", "deposit")
         assert rows(a_field.settings(), "select count(*) from quarantine") == [(0,)]
