@@ -9,8 +9,8 @@ from tools.load.measure import CURVES, draw, flash_use, slope
 from tools.load.street import run_outage, run_soak, street
 
 
-def test_two_hours_without_a_network(tmp_path):
-    figures = run_outage(2, 12, 1, tmp_path / "bin")
+def test_an_hour_without_a_network(tmp_path):
+    figures = run_outage(1, 24, 1, tmp_path / "bin")
     assert figures["faults"] == []
     assert figures["visits_offline"] >= 12
     assert figures["backlog_lines"] == figures["visits_offline"]
