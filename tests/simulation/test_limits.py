@@ -8,7 +8,7 @@ from tools.load import limits
 from tools.load.life import PHASES, Failed, Life, make_trust, store
 from tools.virtual.process import FIRMWARE_HEAP_KB
 
-MARGIN_KB = 4
+MARGIN_KB = 1  # 187 to 189 were needed from run to run: certificates are new each time
 STORED = 20
 LARGEST_BYTES = 2_049  # a batch of lines
 
