@@ -19,7 +19,7 @@ ROOT = "/journal"
 VISIT_BYTES = journal.SEGMENT_BYTES  # twenty deposits and their refusals take about half of it
 RESERVE_BYTES = 49_152  # of the file system: a visit, and a segment while it is mended
 _READ_BYTES = wire.LINE_BYTES_MAX + 1
-BATCH_BYTES_MAX = 2_048  # half of what the wire allows: it is copied twice on its way out
+BATCH_BYTES_MAX = 2_048  # a quarter of what the wire allows: it is one piece of a small heap
 
 
 class JournalFull(OSError):

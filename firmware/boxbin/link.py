@@ -87,7 +87,8 @@ class Link:
             # A new session, or the old one would bring the same message again; also after a try
             # that did not come as far as the broker.
             self._clean = bad or (self._clean and not self.online)
-            failures = 0 if self.online and not bad else failures
+            if self.online and not bad:
+                failures = 0
             self.online = False
             await self._wait(failures, alive)
             failures += 1

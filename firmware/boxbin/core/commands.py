@@ -10,7 +10,6 @@ HARMLESS = "restart identify report"
 SECONDS_DEFAULT = 30
 _SECONDS_MAX = 300
 _ID_MAX = 0x7FFFFFFF
-BYTES_MAX = 512
 NO_CLOCK = "no clock"
 
 
